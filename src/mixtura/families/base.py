@@ -1,0 +1,283 @@
+"""What a family of densities must say about itself: the contract and its three doors.
+
+A family is a value without data. Its K parameters live in one NamedTuple of
+arrays with leading axis K (or 1, where all components share them), so K
+components are one object. There are three doors to EM, and all of them feed the
+same loop:
+
+* **A, exponential families** (`ExponentialFamily`): write the statistic T(x),
+  the natural parameters and the way back from mean statistics; E and M step
+  follow (Dempster, Laird and Rubin 1977, section 2).
+* **B, latent scales** (`Family`): `accumulate` receives the current parameters,
+  so complete-data statistics that depend on them are still additive.
+* **C, a log-density only**: the score and its outer product are additive;
+  `maximise` takes one scoring step and `monotone` is False, which tells the
+  loop to go back halfway when the objective falls.
+
+A family whose estimate has no additive statistic (a uniform's end points, a
+weighted median) does not fit any door and is refused.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+
+import numpy as np
+from scipy.special import logsumexp
+
+from mixtura.stats import Array, IntArray, Stats, tree_sum
+
+if TYPE_CHECKING:
+    from mixtura.source import Block
+
+P = TypeVar("P", bound=tuple[Array, ...])
+
+#: Rows that a Python route handles at once: 8 leaves of the merge tree, so that
+#: temporaries of shape (rows, K) stay small whatever the size of a block.
+SLICE_ROWS = 8192
+
+
+class Support(Enum):
+    """Where a family's density is positive; the value says it in words."""
+
+    REAL = "real numbers"
+    COUNTS = "whole numbers >= 0"
+
+    def contains(self, X: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Tell for each entry of X whether it lies in the support."""
+        if self is Support.COUNTS:
+            return (X >= 0) & (X == np.floor(X))
+        return np.isfinite(X)
+
+
+class Profile(NamedTuple):
+    """What one look at all rows says about their place and scale.
+
+    Values are in units of ``2**exponents`` per column (all 0 in ordinary data),
+    which keeps squares inside the range of floating-point numbers.
+    """
+
+    n_rows: int
+    mass: float
+    mean: Array  # (d,)
+    covariance: Array  # (d, d), divided by the sum of weights
+    exponents: IntArray  # (d,)
+
+
+class Family(ABC, Generic[P]):
+    """A parametric family of densities on R^d.
+
+    Attributes
+    ----------
+    n_features : int
+        d, the number of columns.
+    name : str
+        Word by which people and files call it.
+    support : Support
+        Where the density is positive; checked once, at the data door.
+    params_type : type
+        NamedTuple of arrays with leading axis K, or 1 where shared.
+    monotone : bool
+        The M step never lowers the objective. False for scoring steps (door C).
+    closed_form : bool
+        With all labels known, one M step is the maximum-likelihood estimate.
+    centred : bool
+        Statistics are taken about the current parameters: an estimate from
+        labels is made in two passes, the second about the first's means.
+    """
+
+    n_features: int
+    name: ClassVar[str]
+    support: ClassVar[Support] = Support.REAL
+    params_type: ClassVar[type]
+    monotone: ClassVar[bool] = True
+    closed_form: ClassVar[bool] = True
+    centred: ClassVar[bool] = False
+
+    @abstractmethod
+    def log_density(self, params: P, X: Array) -> Array:
+        """Log-density of each row under each component, (n, K), in nats."""
+
+    @abstractmethod
+    def accumulate(self, params: P | None, X: Array, R: Array) -> Stats:
+        """Statistics of the rows X (n, d) under responsibilities times weights R (n, K).
+
+        `params` are the current ones, None before there are any.
+        """
+
+    @abstractmethod
+    def maximise(self, stats: Stats, previous: P | None = None) -> P:
+        """Parameters that maximise the expected complete-data log-likelihood.
+
+        `previous` are the parameters about which `stats` were accumulated; a
+        component without weight keeps them.
+        """
+
+    @abstractmethod
+    def sample(self, params: P, labels: IntArray, rng: np.random.Generator) -> Array:
+        """Draw one row per label, (n, d)."""
+
+    @abstractmethod
+    def n_free(self, n_components: int) -> int:
+        """Free parameters of `n_components` components, without their weights."""
+
+    @abstractmethod
+    def mean(self, params: P) -> Array:
+        """Mean of each component, (K, d)."""
+
+    @abstractmethod
+    def score(self, params: P, stats: Stats) -> tuple[Array, ...]:
+        """Gradient of the log-likelihood, from statistics taken at `params`.
+
+        By Fisher's identity the same formula serves one density and a mixture:
+        the gradient is the responsibility-weighted sum of component scores.
+        """
+
+    @abstractmethod
+    def standard_errors(self, params: P, weight: Array) -> tuple[Array, ...]:
+        """Standard errors of one density's estimates from `weight` (K,) rows each.
+
+        From the inverse expected information; shaped like the estimates.
+        """
+
+    def adapted(self, profile: Profile) -> Self:
+        """Return the family with what it needs to know of the data's place and scale."""
+        del profile
+        return self
+
+    def soften(self, stats: Stats) -> Stats:
+        """Statistics of a rough start, made safe for components of a few rows."""
+        return stats
+
+    def at_boundary(self, params: P) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Tell which components sit on a bound that keeps the likelihood finite, (K,)."""
+        return np.zeros(len(self.mean(params)), dtype=bool)
+
+    def problem(self, params: P) -> str | None:
+        """Say what is wrong with parameters from outside, or None when they are usable."""
+        for name, array in zip(params._fields, params, strict=True):  # type: ignore[attr-defined]
+            if not np.isfinite(array).all():
+                return f"{name} holds values that are not finite"
+        return None
+
+    def describe(self) -> str:
+        """Name in words, for summaries."""
+        return self.name
+
+    def take(self, params: P, order: IntArray) -> P:
+        """Select components, in the order given; shared arrays stay shared."""
+        n_components = len(self.mean(params))
+        chosen = [a if len(a) == 1 < n_components else a[order] for a in params]
+        return self._params(chosen)
+
+    def join(self, first: P, second: P) -> P:
+        """Put the components of two parameter sets behind each other; shared arrays from the first."""
+        counts = len(self.mean(first)), len(self.mean(second))
+        arrays = [
+            a if len(a) == 1 < counts[0] else np.concatenate([a, np.broadcast_to(b, (counts[1], *b.shape[1:]))])
+            for a, b in zip(first, second, strict=True)
+        ]
+        return self._params(arrays)
+
+    def posterior(
+        self, params: P, log_weights: Array, X: Array, n_threads: int = 1
+    ) -> tuple[Array, Array]:
+        """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
+        joint = self.log_density(params, np.asarray(X, dtype=float)) + log_weights
+        log_density = logsumexp(joint, axis=1)
+        return log_density, np.exp(joint - log_density[:, None])
+
+    def expect(self, params: P, log_weights: Array, block: Block, n_threads: int = 1) -> Stats:
+        """E step and statistics of one block; the door of compiled kernels.
+
+        Slices are added in order, so threads do not change the result.
+        """
+        starts = range(0, len(block.X), SLICE_ROWS)
+        work = partial(self._expect_slice, params, log_weights, block)
+        if n_threads == 1 or len(starts) < 2:
+            return tree_sum(map(work, starts))
+        with ThreadPoolExecutor(n_threads) as pool:
+            return tree_sum(pool.map(work, starts))
+
+    def _expect_slice(self, params: P, log_weights: Array, block: Block, start: int) -> Stats:
+        rows = slice(start, start + SLICE_ROWS)
+        X = np.asarray(block.X[rows], dtype=float)
+        w = np.ones(len(X)) if block.w is None else block.w[rows]
+        joint = self.log_density(params, X) + log_weights
+        if block.labels is not None:
+            joint = restrict(joint, block.labels[rows])
+        log_density = logsumexp(joint, axis=1)
+        log_r = joint - log_density[:, None]
+        R = np.exp(log_r)
+        # 0 log 0 = 0: a component of weight zero has log r = -inf
+        entropy = -np.einsum("i,ik,ik->", w, R, np.where(R > 0, log_r, 0.0))
+        stats = self.accumulate(params, X, R * w[:, None])
+        return replace(
+            stats, loglik=float(w @ log_density), entropy=float(entropy), mass=float(w.sum())
+        )
+
+    def _params(self, arrays: list[Array]) -> P:
+        return self.params_type(*arrays)  # type: ignore[no-any-return]
+
+
+def restrict(joint: Array, labels: np.ndarray[Any, np.dtype[np.int32]]) -> Array:
+    """Forbid all components but the known one; label -1 forbids nothing."""
+    known = np.flatnonzero(labels >= 0)
+    kept = joint[known, labels[known]]
+    joint[known] = -np.inf
+    joint[known, labels[known]] = kept
+    return joint
+
+
+class ExponentialFamily(Family[P]):
+    """Door A: log p(x) = T(x) . eta(theta) - A(theta) + log h(x).
+
+    A new family is one file of formulas; see ``poisson.py``.
+    """
+
+    @abstractmethod
+    def features(self, X: Array) -> Array:
+        """Sufficient statistic T(x), (n, p)."""
+
+    @abstractmethod
+    def log_base(self, X: Array) -> Array:
+        """Log of the base measure log h(x), (n,), in nats."""
+
+    @abstractmethod
+    def natural(self, params: P) -> tuple[Array, Array]:
+        """Natural parameters eta (K, p) and log-normaliser A (K,)."""
+
+    @abstractmethod
+    def from_mean(self, mean: Array, previous: P | None = None) -> P:
+        """Parameters whose expected statistic is `mean` (K, p): the maximum-likelihood estimate."""
+
+    @abstractmethod
+    def mean_features(self, params: P) -> Array:
+        """Expected statistic E[T(x)] (K, p), the gradient of A; inverse of `from_mean`."""
+
+    def log_density(self, params: P, X: Array) -> Array:
+        """T(x) . eta - A + log h, (n, K), in nats."""
+        eta, A = self.natural(params)
+        return self.features(X) @ eta.T - A + self.log_base(X)[:, None]
+
+    def accumulate(self, params: P | None, X: Array, R: Array) -> Stats:
+        """Sums of T(x) weighted by R."""
+        return Stats(R.sum(axis=0), R.T @ self.features(X), np.zeros(0), mass=float(R.sum()))
+
+    def maximise(self, stats: Stats, previous: P | None = None) -> P:
+        """Match the expected statistic to its weighted mean (Dempster et al. 1977, equation 2.3)."""
+        empty = stats.weight <= 0
+        mean = stats.total / np.where(empty, 1.0, stats.weight)[:, None]
+        if empty.any():
+            fallback = self.mean_features(previous) if previous is not None else None
+            mean[empty] = mean[~empty].mean(axis=0) if fallback is None else fallback[empty]
+        return self.from_mean(mean, previous)
+
+    def score(self, params: P, stats: Stats) -> tuple[Array, ...]:
+        """Gradient in the natural parameters, (K, p): sum of T(x) - E[T(x)]."""
+        return (stats.total - stats.weight[:, None] * self.mean_features(params),)
