@@ -1,0 +1,55 @@
+"""Families of densities: the contract, the registered families, and the way to find one by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mixtura.errors import UsageError
+from mixtura.families.base import ExponentialFamily, Family, Profile, Support
+from mixtura.families.gaussian import Gaussian, GaussianParams
+from mixtura.families.poisson import Poisson, PoissonParams
+
+#: Every family that files and the command line may name. Closed: a model file
+#: cannot name anything else.
+FAMILIES: dict[str, type[Family[Any]]] = {family.name: family for family in (Gaussian, Poisson)}
+
+
+def find_family(name: str, n_features: int, **options: Any) -> Family[Any]:
+    """Make a registered family by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `FAMILIES`.
+    n_features : int
+        Number of columns.
+    **options
+        Further arguments of the family, such as ``covariance`` of the Gaussian.
+
+    Raises
+    ------
+    UsageError
+        The name is not registered; the message lists those that are.
+
+    Examples
+    --------
+    >>> find_family("poisson", 2)
+    Poisson(n_features=2)
+    """
+    if name not in FAMILIES:
+        raise UsageError.argument("family", name, f"one of {', '.join(FAMILIES)}")
+    return FAMILIES[name](n_features, **options)  # type: ignore[call-arg]
+
+
+__all__ = [
+    "FAMILIES",
+    "ExponentialFamily",
+    "Family",
+    "Gaussian",
+    "GaussianParams",
+    "Poisson",
+    "PoissonParams",
+    "Profile",
+    "Support",
+    "find_family",
+]

@@ -1,0 +1,358 @@
+"""The Gaussian family: log-density, statistics and M step, all through the compiled kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from mixtura import _kernel
+from mixtura.errors import DegenerateComponentError, UsageError
+from mixtura.families.base import Family, Profile
+from mixtura.families.gaussian.packing import second_moments, unpack
+from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
+from mixtura.stats import Array, IntArray, Stats
+
+if TYPE_CHECKING:
+    from mixtura.source import Block
+
+#: The floor of the covariances as a fraction of the data's own covariance.
+FLOOR = 1e-6
+
+#: Smallest eigenvalue of the data's correlation matrix that the floor respects:
+#: keeps the floor positive definite where columns are collinear.
+COLLINEAR = 1e-4
+
+LOG_2 = float(np.log(2.0))
+
+
+class GaussianParams(NamedTuple):
+    """Parameters of K Gaussian components, in units of 2**exponents of their family."""
+
+    means: Array  # (K, d)
+    covariances: Array  # (K or 1, d, d), (K or 1, d) or (K or 1,), after the shape's geometry
+    factors: Array  # W with W covariance W' = I, lower triangular; same layout
+
+
+@dataclass(frozen=True)
+class Gaussian(Family[GaussianParams]):
+    r"""Gaussian: log p(x) = -1/2 [d log 2 pi + log det S + (x - mu)' S^-1 (x - mu)].
+
+    Distances are taken from x - mu through the inverse Cholesky factor, and
+    scatter about the current mean, so data far from the origin lose no digits.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns d.
+    covariance : str, default="full"
+        Shape of the covariances: "full", "tied", "diag", "spherical" or one of
+        the 14 names EII ... VVV.
+    ridge : float, default=0.0
+        Added to every variance after the M step, in squared units of the data.
+        A positive value replaces the relative floor.
+    exponents : tuple of int
+        Columns are handled in units of 2**exponents; empty means 0 everywhere.
+    origin : ndarray of shape (d,), optional
+        Point about which the first statistics are taken, before there are means.
+    floor : ndarray, optional
+        Lower bound F of the covariances in the Loewner order: (d, d), (d,) or ().
+        `adapted` sets it to `FLOOR` times the covariance of the data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> family = Gaussian(2)
+    >>> params = family.params(np.zeros((1, 2)), np.eye(2)[None])
+    >>> float(family.log_density(params, np.zeros((1, 2)))[0, 0].round(6))
+    -1.837877
+    """
+
+    n_features: int
+    covariance: str = "full"
+    ridge: float = 0.0
+    exponents: tuple[int, ...] = ()
+    origin: Array | None = field(default=None, compare=False, repr=False)
+    floor: Array | None = field(default=None, compare=False, repr=False)
+    name: ClassVar[str] = "gaussian"
+    params_type: ClassVar[type] = GaussianParams
+    centred: ClassVar[bool] = True
+    needs_profile: ClassVar[bool] = True
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The covariance shape."""
+        return find_shape(self.covariance)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Layout of covariances and statistics."""
+        return self.shape.geometry
+
+    def params(self, means: Array, covariances: Array) -> GaussianParams:
+        """Parameters from means (K, d) and covariances in this shape's layout, in these units.
+
+        Raises
+        ------
+        DegenerateComponentError
+            A covariance is not positive definite.
+        UsageError
+            An array has the wrong dimensions.
+        """
+        means = np.ascontiguousarray(means, dtype=float)
+        covariances = np.ascontiguousarray(covariances, dtype=float)
+        self._check_layout(means, covariances)
+        factors, _ = _kernel.cholesky_factors(covariances, int(self.geometry))
+        bad = ~np.isfinite(factors).reshape(len(factors), -1).all(axis=1)
+        if bad.any():
+            raise DegenerateComponentError.not_positive_definite(
+                int(np.argmax(bad)), "the covariance"
+            )
+        return GaussianParams(means, covariances, factors)
+
+    # -- E step ---------------------------------------------------------------
+
+    def log_density(self, params: GaussianParams, X: Array) -> Array:
+        """Log-density of each row under each component, (n, K), in nats."""
+        out = np.empty((len(X), len(params.means)))
+        _kernel.component_log_density(
+            self._scaled(X), params.means, params.factors, int(self.geometry), 1, out
+        )
+        return out - self._log_unit
+
+    def posterior(
+        self, params: GaussianParams, log_weights: Array, X: Array, n_threads: int = 1
+    ) -> tuple[Array, Array]:
+        """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
+        log_density, R = np.empty(len(X)), np.empty((len(X), len(params.means)))
+        _kernel.score(
+            self._scaled(X), log_weights, params.means, params.factors, int(self.geometry),
+            n_threads, log_density=log_density, responsibilities=R,
+        )  # fmt: skip
+        return log_density - self._log_unit, R
+
+    def expect(
+        self, params: GaussianParams, log_weights: Array, block: Block, n_threads: int = 1
+    ) -> Stats:
+        """E step and statistics of one block in one compiled pass."""
+        *arrays, loglik, entropy, mass = _kernel.em_pass(
+            self._scaled(block.X), block.w, block.labels, log_weights,
+            params.means, params.factors, int(self.geometry), n_threads,
+        )  # fmt: skip
+        return Stats(*arrays, loglik - mass * self._log_unit, entropy, mass)
+
+    def accumulate(self, params: GaussianParams | None, X: Array, R: Array) -> Stats:
+        """Weights, sums and scatter about the current means, or about the origin at first."""
+        R = np.ascontiguousarray(R, dtype=float)
+        centres = params.means if params is not None else self._origins(R.shape[1])
+        weight, total, shared = _kernel.accumulate(
+            self._scaled(X), None, R, centres, int(self.geometry), 1
+        )
+        return Stats(weight, total, shared, mass=float(R.sum()))
+
+    # -- M step ---------------------------------------------------------------
+
+    def maximise(self, stats: Stats, previous: GaussianParams | None = None) -> GaussianParams:
+        """Means and covariances of the shape (Celeux and Govaert 1995), kept above the floor."""
+        centres = previous.means if previous is not None else self._origins(len(stats.weight))
+        means, covariances, factors = _kernel.gaussian_m_step(
+            self.shape.name, stats.weight, stats.total, stats.shared, centres,
+            previous.covariances if previous is not None else None, self.floor,
+        )  # fmt: skip
+        if self.ridge:
+            if self.geometry in (Geometry.DENSE, Geometry.TIED):
+                covariances = covariances + self.ridge * np.eye(self.n_features)
+            else:
+                covariances = covariances + self.ridge
+            factors, _ = _kernel.cholesky_factors(covariances, int(self.geometry))
+        return GaussianParams(means, covariances, factors)
+
+    def soften(self, stats: Stats) -> Stats:
+        """Add a few pseudo-rows of the pooled within-component scatter about each mean.
+
+        A rough start may give a component fewer rows than dimensions; this keeps
+        its first covariance regular, in the units of the data.
+        """
+        if self.geometry is Geometry.TIED:
+            return stats
+        d = self.n_features
+        rows = {Geometry.DENSE: d + 1.0, Geometry.DIAGONAL: 2.0, Geometry.SPHERICAL: 1.0}
+        extra = rows[self.geometry]
+        weight = np.where(stats.weight > 0, stats.weight, 1.0)[:, None]
+        shift = stats.total[:, :d] / weight
+        moved = second_moments(shift, self.geometry)
+        within = (stats.total[:, d:] - weight * moved).sum(axis=0) / stats.weight.sum()
+        total = stats.total + extra * np.hstack([shift, moved + within])
+        return replace(stats, weight=stats.weight + extra, total=total)
+
+    def adapted(self, profile: Profile) -> Gaussian:
+        """Take origin, units and floor from the data."""
+        floor = None
+        if not self.ridge:
+            floor = FLOOR * self._own_layout(regular(profile.covariance))
+        return replace(
+            self,
+            exponents=tuple(map(int, profile.exponents)) if profile.exponents.any() else (),
+            origin=profile.mean,
+            floor=floor,
+        )
+
+    def at_boundary(self, params: GaussianParams) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Components whose covariance touches the floor, or is not positive definite."""
+        n_components = len(params.means)
+        singular = ~np.isfinite(params.factors).reshape(len(params.factors), -1).all(axis=1)
+        touching = singular.copy()
+        if self.floor is not None:
+            for k in np.flatnonzero(~singular):
+                touching[k] = self._least_ratio(params.covariances[k]) < 1.0 + 1e-6
+        return np.broadcast_to(touching, n_components) if len(touching) == 1 else touching
+
+    # -- what people ask of it --------------------------------------------------
+
+    def mean(self, params: GaussianParams) -> Array:
+        """Component means in units of the data, (K, d)."""
+        return np.ldexp(params.means, self.exponents) if self.exponents else params.means
+
+    def covariances(self, params: GaussianParams) -> Array:
+        """Covariances in squared units of the data, in the shape's layout."""
+        if not self.exponents:
+            return params.covariances
+        e = np.asarray(self.exponents)
+        if self.geometry in (Geometry.DENSE, Geometry.TIED):
+            return np.ldexp(params.covariances, e[:, None] + e)
+        if self.geometry is Geometry.DIAGONAL:
+            return np.ldexp(params.covariances, 2 * e)
+        return np.ldexp(params.covariances, 2 * int(e[0]))
+
+    def full_covariances(self, params: GaussianParams) -> Array:
+        """Covariances as matrices in squared units of the data, (K, d, d)."""
+        covariances, n_components = self.covariances(params), len(params.means)
+        if self.geometry is Geometry.DIAGONAL:
+            covariances = covariances[:, :, None] * np.eye(self.n_features)
+        elif self.geometry is Geometry.SPHERICAL:
+            covariances = covariances[:, None, None] * np.eye(self.n_features)
+        return np.broadcast_to(covariances, (n_components, *covariances.shape[1:]))
+
+    def sample(self, params: GaussianParams, labels: IntArray, rng: np.random.Generator) -> Array:
+        """Rows mu + L z with z standard normal, (n, d)."""
+        rows = rng.standard_normal((len(labels), self.n_features))
+        for k in range(len(params.means)):
+            own, shared = labels == k, len(params.covariances) == 1
+            covariance = params.covariances[0 if shared else k]
+            if self.geometry in (Geometry.DENSE, Geometry.TIED):
+                rows[own] = rows[own] @ linalg.cholesky(covariance, lower=True).T
+            else:
+                rows[own] *= np.sqrt(covariance)
+        rows += params.means[labels]
+        return np.ldexp(rows, self.exponents) if self.exponents else rows
+
+    def n_free(self, n_components: int) -> int:
+        """Means and covariances, (K d) + those of the shape."""
+        return n_components * self.n_features + self.shape.n_covariance(
+            n_components, self.n_features
+        )
+
+    def score(self, params: GaussianParams, stats: Stats) -> tuple[Array, ...]:
+        """Gradient in means and covariances, laid out like them, per unit of these units.
+
+        S^-1 sum r (x - mu), and -n/2 S^-1 + 1/2 S^-1 [sum r (x-mu)(x-mu)'] S^-1;
+        zero at the fit for means, and for covariances that the shape leaves free.
+        """
+        d, n_components = self.n_features, len(params.means)
+        s1, weight = stats.total[:, :d], stats.weight
+        if self.geometry in (Geometry.DENSE, Geometry.TIED):
+            W = np.broadcast_to(params.factors, (n_components, d, d))
+            precision = W.transpose(0, 2, 1) @ W
+            scatter = unpack(stats.shared[None] if self.geometry is Geometry.TIED else stats.total[:, d:], d)
+            if self.geometry is Geometry.TIED:
+                precision, weight = precision[:1], weight.sum(keepdims=True)
+            inner = precision @ scatter @ precision
+            gradient = 0.5 * (inner - weight[:, None, None] * precision)
+            return np.einsum("kij,kj->ki", np.broadcast_to(precision, (n_components, d, d)), s1), gradient
+        variance = params.covariances
+        size = d if self.geometry is Geometry.SPHERICAL else 1
+        scatter = stats.total[:, d:] if self.geometry is Geometry.DIAGONAL else stats.total[:, d]
+        rows = weight[:, None] if self.geometry is Geometry.DIAGONAL else weight
+        gradient = 0.5 * (scatter / variance - size * rows) / variance
+        if len(variance) == 1:
+            gradient = gradient.sum(axis=0, keepdims=True)
+        return s1 / variance.reshape(len(variance), -1), gradient
+
+    def standard_errors(self, params: GaussianParams, weight: Array) -> tuple[Array, ...]:
+        """Of means and covariances in units of the data; sqrt(S_ii/n), sqrt((S_ii S_jj + S_ij^2)/n)."""
+        covariance = self.full_covariances(params)
+        variance = np.einsum("kii->ki", covariance)
+        n = weight[:, None]
+        means = np.sqrt(variance / n)
+        if self.geometry in (Geometry.DENSE, Geometry.TIED):
+            products = variance[:, :, None] * variance[:, None, :]
+            return means, np.sqrt((products + covariance**2) / n[:, None])
+        if self.geometry is Geometry.DIAGONAL:
+            return means, variance * np.sqrt(2.0 / n)
+        return means, variance[:, 0] * np.sqrt(2.0 / (weight * self.n_features))
+
+    def problem(self, params: GaussianParams) -> str | None:
+        """Covariances must be finite, symmetric and positive definite."""
+        if not np.isfinite(params.means).all() or not np.isfinite(params.covariances).all():
+            return "means or covariances hold values that are not finite"
+        if self.geometry in (Geometry.DENSE, Geometry.TIED):
+            flipped = params.covariances.transpose(0, 2, 1)
+            if not np.allclose(params.covariances, flipped, rtol=1e-8, atol=0):
+                return "a covariance is not symmetric"
+        return None if np.isfinite(params.factors).all() else "a covariance is not positive definite"
+
+    def describe(self) -> str:
+        """Name in words, with the shape's three letters."""
+        return f"Gaussian, {self.shape.words} ({self.shape.name})"
+
+    # -- inside -------------------------------------------------------------------
+
+    @cached_property
+    def _log_unit(self) -> float:
+        return LOG_2 * sum(self.exponents)
+
+    def _scaled(self, X: Array) -> Array:
+        return np.ldexp(X, -np.asarray(self.exponents)) if self.exponents else X
+
+    def _origins(self, n_components: int) -> Array:
+        origin = np.zeros(self.n_features) if self.origin is None else self.origin
+        return np.repeat(origin[None], n_components, axis=0)
+
+    def _own_layout(self, covariance: Array) -> Array:
+        """A (d, d) matrix as a bound in this geometry: itself, its diagonal, or its mean variance."""
+        if self.geometry in (Geometry.DENSE, Geometry.TIED):
+            return covariance
+        variances = np.diagonal(covariance).copy()
+        return variances if self.geometry is Geometry.DIAGONAL else np.array(variances.mean())
+
+    def _least_ratio(self, covariance: Array) -> float:
+        """Smallest generalised eigenvalue of a covariance against the floor."""
+        assert self.floor is not None
+        if self.geometry in (Geometry.DENSE, Geometry.TIED):
+            return float(linalg.eigh(covariance, self.floor, eigvals_only=True)[0])
+        return float(np.min(covariance / self.floor))
+
+    def _check_layout(self, means: Array, covariances: Array) -> None:
+        d, n_components = self.n_features, len(means)
+        tail = {Geometry.DENSE: (d, d), Geometry.TIED: (d, d), Geometry.DIAGONAL: (d,), Geometry.SPHERICAL: ()}
+        needed = (1 if self.shape.is_shared else n_components, *tail[self.geometry])
+        if means.shape != (n_components, d):
+            raise UsageError.argument("means", means.shape, f"of shape (K, {d})")
+        if covariances.shape != needed:
+            raise UsageError.argument("covariances", covariances.shape, f"of shape {needed}")
+
+
+def regular(covariance: Array) -> Array:
+    """A covariance whose correlation matrix has no eigenvalue below `COLLINEAR`."""
+    scale = np.sqrt(np.diagonal(covariance))
+    scale = np.where(scale > 0, scale, 1.0)
+    values, vectors = linalg.eigh(covariance / (scale[:, None] * scale))
+    if values[0] >= COLLINEAR:
+        return covariance
+    clipped = (vectors * np.maximum(values, COLLINEAR)) @ vectors.T
+    return np.asarray(clipped * (scale[:, None] * scale))
+
+

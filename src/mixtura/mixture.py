@@ -1,0 +1,138 @@
+"""A mixture is a value: a family, K weights, K parameters. It never changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mixtura.errors import DegenerateComponentError, UsageError
+from mixtura.families import Family
+from mixtura.source import Block
+from mixtura.stats import Array, IntArray, Stats
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    r"""Density p(x) = sum_k weight_k p(x | params_k).
+
+    Parameters
+    ----------
+    family : Family
+        What the components are.
+    weights : ndarray of shape (K,)
+        Mixing proportions, >= 0, summing to one.
+    params : NamedTuple
+        The family's parameters, leading axis K (or 1 where shared).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.families import Poisson, PoissonParams
+    >>> mixture = Mixture(Poisson(1), np.array([0.5, 0.5]), PoissonParams(np.array([[1.0], [8.0]])))
+    >>> mixture.predict(np.array([[0.0], [9.0]]))
+    array([0, 1])
+    """
+
+    family: Family[Any]
+    weights: Array
+    params: Any
+
+    def __post_init__(self) -> None:
+        weights = np.asarray(self.weights, dtype=float)
+        if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0).any():
+            raise UsageError.argument("weights", self.weights, "K finite numbers >= 0")
+        if abs(weights.sum() - 1.0) > 1e-8:
+            raise UsageError.argument("weights", self.weights, "numbers that sum to one")
+        object.__setattr__(self, "weights", weights / weights.sum())
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+        return len(self.weights)
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns, d."""
+        return self.family.n_features
+
+    @property
+    def n_free(self) -> int:
+        """Free parameters: those of the components and K - 1 weights."""
+        return self.family.n_free(self.n_components) + self.n_components - 1
+
+    @property
+    def means(self) -> Array:
+        """Component means, (K, d)."""
+        return self.family.mean(self.params)
+
+    @cached_property
+    def log_weights(self) -> Array:
+        """Logarithms of the weights, (K,); -inf for an empty component."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights)
+
+    def expect(self, block: Block, n_threads: int = 1) -> Stats:
+        """E step: the statistics of a block under this mixture."""
+        return self.family.expect(self.params, self.log_weights, block, n_threads)
+
+    def evaluate(self, block: Block, n_threads: int = 1) -> Stats:
+        """Statistics of a block with its labels, if any, left aside."""
+        return self.expect(replace(block, labels=None), n_threads)
+
+    def maximise(self, stats: Stats) -> Mixture:
+        """M step: the next mixture, from statistics of this one."""
+        return from_stats(self.family, stats, self.params)
+
+    def log_density(self, X: Array, n_threads: int = 1) -> Array:
+        """Log-density of each row, (n,), in nats. May be positive: densities exceed one."""
+        return self.posterior(X, n_threads)[0]
+
+    def responsibilities(self, X: Array, n_threads: int = 1) -> Array:
+        """Probability of each component given each row, (n, K)."""
+        return self.posterior(X, n_threads)[1]
+
+    def posterior(self, X: Array, n_threads: int = 1) -> tuple[Array, Array]:
+        """Log-density (n,) and responsibilities (n, K) in one go."""
+        return self.family.posterior(self.params, self.log_weights, X, n_threads)
+
+    def predict(self, X: Array, n_threads: int = 1) -> IntArray:
+        """Component with the largest responsibility, (n,), counted from 0."""
+        return self.responsibilities(X, n_threads).argmax(axis=1)
+
+    def sample(self, n_rows: int, rng: np.random.Generator) -> tuple[Array, IntArray]:
+        """Draw rows (n, d) and the components they came from (n,), in random order."""
+        labels = rng.choice(self.n_components, size=n_rows, p=self.weights)
+        return self.family.sample(self.params, labels, rng), labels
+
+    def take(self, order: IntArray) -> Mixture:
+        """Select components in the order given; their weights are scaled to sum to one."""
+        weights = self.weights[order]
+        return replace(
+            self, weights=weights / weights.sum(), params=self.family.take(self.params, order)
+        )
+
+    def canonical(self) -> Mixture:
+        """Components by weight, largest first; equal weights by their means, column by column."""
+        keys = [*self.means.T[::-1], -self.weights]
+        return self.take(np.lexsort(keys))
+
+    def score(self, stats: Stats) -> tuple[Array, ...]:
+        """Gradient of the log-likelihood in the components' parameters, from this mixture's statistics."""
+        return self.family.score(self.params, stats)
+
+
+def from_stats(family: Family[Any], stats: Stats, previous: Any = None) -> Mixture:
+    """M step: the mixture that maximises the expected complete-data log-likelihood.
+
+    Raises
+    ------
+    DegenerateComponentError
+        No component has any weight.
+    """
+    total = stats.weight.sum()
+    if not total > 0:
+        raise DegenerateComponentError.empty(0, 0.0)
+    return Mixture(family, stats.weight / total, family.maximise(stats, previous))
