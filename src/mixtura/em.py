@@ -1,0 +1,385 @@
+"""Expectation-maximisation: a generator of steps, and the function that drains it.
+
+At heart `em_steps` is three lines: statistics of the current mixture, yield,
+next mixture. Weights, labels, files, threads and clusters change how the
+statistics are made; they never add a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from mixtura.degenerate import Care, Event
+from mixtura.errors import UsageError
+from mixtura.executor import Executor, Local
+from mixtura.families import Family
+from mixtura.families.base import SLICE_ROWS
+from mixtura.mixture import Mixture, from_stats
+from mixtura.source import Block, DataSource
+from mixtura.stats import Array, Stats, tree_sum
+
+#: A fall of the objective by more than this fraction is more than rounding.
+ROUNDING = 1e-10
+
+
+class Outcome(Enum):
+    """Why a fit ended; the value tells what happened and what to do."""
+
+    CONVERGED = "converged: what further iterations could still gain is below the tolerance"
+    CLOSED_FORM = "closed form: the estimate needs no iteration"
+    MAX_ITER = (
+        "not converged: the iterations ran out. Raise max_iter (--max-iter), loosen tol, "
+        "or look for overlapping components (fewer components)"
+    )
+    FELL = (
+        "stopped: the objective fell by more than rounding, the best mixture was kept. "
+        "Look for collinear columns or components on the covariance floor"
+    )
+
+    @property
+    def converged(self) -> bool:
+        """The mixture is a maximum of the objective to the tolerance."""
+        return self in (Outcome.CONVERGED, Outcome.CLOSED_FORM)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One mixture of a run, and the statistics of the data under that same mixture."""
+
+    mixture: Mixture
+    stats: Stats
+    iteration: int
+    events: tuple[Event, ...] = ()
+
+    @property
+    def objective(self) -> float:
+        """Log-likelihood of `mixture` in nats."""
+        return self.stats.loglik
+
+
+@dataclass(frozen=True)
+class Aitken:
+    """Stop when the projected remaining gain is below `tol` nats per unit of weight.
+
+    From three successive values l1, l2, l3 the ratio a = (l3 - l2) / (l2 - l1)
+    projects the limit l2 + (l3 - l2) / (1 - a) (Aitken 1926; Boehning et al.
+    1994); what remains beyond l3 is compared.
+    """
+
+    tol: float = 1e-8
+
+    def met(self, objectives: list[float], mass: float) -> bool:
+        """Tell whether the run may stop after these objectives."""
+        if len(objectives) < 3:
+            return False
+        l1, l2, l3 = objectives[-3:]
+        gain, before = l3 - l2, l2 - l1
+        if abs(gain) <= 4 * np.finfo(float).eps * abs(l3):
+            return True
+        if not 0 < gain < before:
+            return False
+        ratio = gain / before
+        return gain * max(ratio / (1 - ratio), 1e-2) <= self.tol * mass
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Stop when one iteration gains less than `tol` nats per unit of weight."""
+
+    tol: float = 1e-3
+
+    def met(self, objectives: list[float], mass: float) -> bool:
+        """Tell whether the run may stop after these objectives."""
+        return len(objectives) > 1 and abs(objectives[-1] - objectives[-2]) < self.tol * mass
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What every iteration looked like; entry 0 belongs to the start.
+
+    Attributes
+    ----------
+    objective : ndarray
+        Log-likelihood in nats.
+    expected_complete, entropy : ndarray
+        The two terms of the bound, in nats; after each E step their sum is
+        the log-likelihood.
+    mixtures : tuple of Mixture
+        The mixtures themselves, where they were asked for.
+    """
+
+    objective: Array
+    expected_complete: Array
+    entropy: Array
+    mixtures: tuple[Mixture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Result of a run: the mixture, why it stopped, and how it went."""
+
+    mixture: Mixture
+    outcome: Outcome
+    trace: Trace
+    stats: Stats
+    events: tuple[Event, ...] = field(default=())
+
+    @property
+    def objective(self) -> float:
+        """Log-likelihood of `mixture` in nats."""
+        return self.stats.loglik
+
+    @property
+    def n_iter(self) -> int:
+        """M steps that were taken."""
+        return max(len(self.trace.objective) - 1, 0)
+
+
+def em_steps(
+    mixture: Mixture,
+    source: DataSource,
+    *,
+    executor: Executor | None = None,
+    care: Care | None = None,
+) -> Iterator[Step]:
+    """Yield a mixture and its statistics, then the next one, without end.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Starting point; it is the first to be yielded.
+    source : DataSource
+        Rows; read once per step.
+    executor : Executor, optional
+        Where blocks are processed. Default: threads of this process.
+    care : Care, optional
+        What to do with components that are empty or collapse.
+
+    Yields
+    ------
+    Step
+        Its objective belongs to its own mixture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.families import Poisson, PoissonParams
+    >>> from mixtura.source import as_source
+    >>> X = as_source(np.array([[0.0], [1.0], [9.0], [8.0]]))
+    >>> start = Mixture(Poisson(1), np.array([0.5, 0.5]), PoissonParams(np.array([[1.0], [7.0]])))
+    >>> steps = em_steps(start, X)
+    >>> next(steps).objective < next(steps).objective
+    True
+    """
+    executor = executor or Local()
+    care = care or Care()
+    iteration = 0
+    events: tuple[Event, ...] = ()
+    while True:
+        stats = executor.reduce(mixture.expect, source)
+        yield Step(mixture, stats, iteration, events)
+        iteration += 1
+        mixture, stats, events = care.mend(mixture, stats, source, executor, iteration)
+        mixture = mixture.maximise(stats)
+
+
+def fit_em(
+    mixture: Mixture,
+    source: DataSource,
+    *,
+    executor: Executor | None = None,
+    stop: Aitken | Gain | None = None,
+    max_iter: int = 1000,
+    care: Care | None = None,
+    keep_mixtures: bool = False,
+    watch: Callable[[Step], None] | None = None,
+) -> Fit:
+    """Fit a mixture by expectation-maximisation, from a given start.
+
+    Each iteration is one pass over `source`: responsibilities and statistics
+    are computed block by block and summed in block order, so the result does
+    not depend on the executor.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Starting point, K components over d features. Not modified.
+    source : DataSource
+        Rows and their weights; read once per iteration. See `as_source`.
+    executor : Executor, optional
+        Where blocks are processed. Default: threads of this process.
+    stop : Aitken or Gain, optional
+        When to stop. Default: ``Aitken(1e-8)``.
+    max_iter : int, default=1000
+        Greatest number of M steps. Zero only evaluates `mixture`.
+    care : Care, optional
+        What to do with components that are empty or collapse.
+    keep_mixtures : bool, default=False
+        Keep every iteration's mixture in the trace.
+    watch : callable, optional
+        Called with each `Step`, for progress.
+
+    Returns
+    -------
+    Fit
+        The last mixture, whose log-likelihood is the trace's last entry.
+
+    Raises
+    ------
+    DegenerateComponentError
+        Under ``Care("raise")``, when a component is empty or collapses.
+
+    Notes
+    -----
+    Dempster, Laird and Rubin (1977), section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.families import Poisson, PoissonParams
+    >>> from mixtura.source import as_source
+    >>> X = np.array([[0.0], [1.0], [0.0], [9.0], [8.0], [10.0]])
+    >>> start = Mixture(Poisson(1), np.array([0.5, 0.5]), PoissonParams(np.array([[1.0], [8.0]])))
+    >>> fit = fit_em(start, as_source(X))
+    >>> fit.outcome.name, fit.mixture.params.rate.round(2).ravel().tolist()
+    ('CONVERGED', [0.33, 8.99])
+    """
+    stop = stop or Aitken()
+    steps: list[Step] = []
+    objectives: list[float] = []  # since the last event: what the stop rule may compare
+    outcome = Outcome.MAX_ITER
+    for step in em_steps(mixture, source, executor=executor, care=care):
+        if step.events:
+            objectives = []
+        if objectives and _fell(step, objectives[-1]):
+            outcome = Outcome.FELL
+            break
+        steps.append(step if keep_mixtures or not steps else _light(steps, step))
+        objectives.append(step.objective)
+        if watch is not None:
+            watch(step)
+        if stop.met(objectives, step.stats.mass):
+            outcome = Outcome.CONVERGED
+            break
+        if step.iteration >= max_iter:
+            break
+    return _finish(steps, outcome, keep_mixtures)
+
+
+def estimate(
+    family: Family[Any],
+    source: DataSource,
+    n_components: int,
+    *,
+    executor: Executor | None = None,
+    responsibilities: Array | None = None,
+) -> Mixture:
+    """One M step from known labels or given responsibilities: no iteration.
+
+    With all labels known this is the maximum-likelihood estimate: component
+    proportions are label frequencies, and each component is estimated from its
+    own rows. Families with centred statistics take a second pass about the
+    means of the first, so that distant components lose no digits.
+
+    Parameters
+    ----------
+    family : Family
+        What the components are.
+    source : DataSource
+        Rows; their labels tell the component, -1 leaves a row out.
+    n_components : int
+        K. With K = 1 labels are not needed.
+    executor : Executor, optional
+        Where blocks are processed.
+    responsibilities : ndarray of shape (n, K), optional
+        Used in place of labels; rows of the source in order.
+
+    Returns
+    -------
+    Mixture
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.families import Poisson
+    >>> from mixtura.source import as_source
+    >>> X = np.array([[1.0], [3.0], [8.0]])
+    >>> estimate(Poisson(1), as_source(X, labels=np.array([0, 0, 1])), 2).params.rate.ravel()
+    array([2., 8.])
+    """
+    executor = executor or Local()
+    mixture = None
+    for _ in range(2 if family.centred else 1):
+        params = None if mixture is None else mixture.params
+        task = partial(known_stats, family, params, n_components, responsibilities)
+        mixture = from_stats(family, executor.reduce(task, source), params)
+    assert mixture is not None
+    return mixture
+
+
+def known_stats(
+    family: Family[Any],
+    params: Any,
+    n_components: int,
+    responsibilities: Array | None,
+    block: Block,
+    n_threads: int = 1,
+) -> Stats:
+    """Statistics of a block under its labels, or under given responsibilities."""
+    del n_threads
+
+    def one(start: int) -> Stats:
+        rows = slice(start, start + SLICE_ROWS)
+        X = block.X[rows]
+        if responsibilities is not None:
+            first = block.first_row + start
+            R = np.array(responsibilities[first : first + len(X)], dtype=float)
+        else:
+            R = _one_hot(block, rows, len(X), n_components)
+        if block.w is not None:
+            R *= block.w[rows, None]
+        return family.accumulate(params, X, R)
+
+    return tree_sum(map(one, range(0, len(block.X), SLICE_ROWS)))
+
+
+def _one_hot(block: Block, rows: slice, n_rows: int, n_components: int) -> Array:
+    if n_components == 1:
+        return np.ones((n_rows, 1))
+    if block.labels is None:
+        raise UsageError.argument("labels", None, "given, to estimate several components at once")
+    labels = block.labels[rows]
+    R = np.zeros((n_rows, n_components))
+    known = np.flatnonzero(labels >= 0)
+    R[known, labels[known]] = 1.0
+    return R
+
+
+def _fell(step: Step, before: float) -> bool:
+    return step.mixture.family.monotone and step.objective < before - ROUNDING * abs(before)
+
+
+def _light(steps: list[Step], step: Step) -> Step:
+    """Forget the previous step's arrays: only the newest mixture and statistics are kept."""
+    last = steps[-1]
+    empty = np.zeros(0)
+    stats = Stats(empty, empty, empty, last.stats.loglik, last.stats.entropy, last.stats.mass)
+    steps[-1] = Step(step.mixture, stats, last.iteration, last.events)
+    return step
+
+
+def _finish(steps: list[Step], outcome: Outcome, keep_mixtures: bool) -> Fit:
+    trace = Trace(
+        np.array([step.stats.loglik for step in steps]),
+        np.array([step.stats.expected_complete for step in steps]),
+        np.array([step.stats.entropy for step in steps]),
+        tuple(step.mixture for step in steps) if keep_mixtures else (),
+    )
+    events = tuple(event for step in steps for event in step.events)
+    return Fit(steps[-1].mixture, outcome, trace, steps[-1].stats, events)
