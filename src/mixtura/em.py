@@ -8,7 +8,7 @@ statistics are made; they never add a loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -128,7 +128,7 @@ class Fit:
     outcome: Outcome
     trace: Trace
     stats: Stats
-    events: tuple[Event, ...] = field(default=())
+    events: tuple[Event, ...] = ()
 
     @property
     def objective(self) -> float:
@@ -178,7 +178,7 @@ def em_steps(
     True
     """
     executor = executor or Local()
-    care = care or Care()
+    care = (care or Care()).fresh()
     iteration = 0
     events: tuple[Event, ...] = ()
     while True:
