@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -83,6 +82,13 @@ class Care:
             self._reseeded += len(empty)
             return self._reseed(mixture, stats, source, executor, empty, iteration)
         return self._drop(mixture, stats, [*empty, *collapsed], iteration)
+
+    def check(
+        self, mixture: Mixture, stats: Stats, source: DataSource, executor: Executor
+    ) -> None:
+        """Refuse a final mixture that is degenerate, under the policy "raise"."""
+        if self.policy == "raise":
+            self.mend(mixture, stats, source, executor, 0)
 
     def _empty(self, stats: Stats) -> list[int]:
         if self.n_rows is None or len(stats.weight) == 1:
@@ -191,8 +197,3 @@ def owned_rows(mixture: Mixture, component: int, n: int, block: Block, n_threads
     """The n rows of a block that belong most to a component."""
     values = -mixture.responsibilities(block.X, n_threads)[:, component]
     return Extreme.of(values, block, max(n, 1))
-
-
-def events_text(events: Iterable[Any]) -> list[str]:
-    """Events as lines for people."""
-    return [str(event) for event in events]

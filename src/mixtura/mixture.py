@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,9 @@ from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families import Family
 from mixtura.source import Block
 from mixtura.stats import Array, IntArray, Stats
+
+#: Responsibilities that are held at once when rows are scored (32 MB).
+SLICE_NUMBERS = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +92,7 @@ class Mixture:
 
     def log_density(self, X: Array, n_threads: int = 1) -> Array:
         """Log-density of each row, (n,), in nats. May be positive: densities exceed one."""
-        return self.posterior(X, n_threads)[0]
+        return np.concatenate([part[1] for part in self.slices(X, n_threads)])
 
     def responsibilities(self, X: Array, n_threads: int = 1) -> Array:
         """Probability of each component given each row, (n, K)."""
@@ -100,7 +104,14 @@ class Mixture:
 
     def predict(self, X: Array, n_threads: int = 1) -> IntArray:
         """Component with the largest responsibility, (n,), counted from 0."""
-        return self.responsibilities(X, n_threads).argmax(axis=1)
+        return np.concatenate([part[2].argmax(axis=1) for part in self.slices(X, n_threads)])
+
+    def slices(self, X: Array, n_threads: int = 1) -> Iterator[tuple[slice, Array, Array]]:
+        """Rows, their log-density and responsibilities, for a bounded number of rows at a time."""
+        n = max(1024, SLICE_NUMBERS // self.n_components)
+        for start in range(0, max(len(X), 1), n):
+            rows = slice(start, start + n)
+            yield rows, *self.posterior(X[rows], n_threads)
 
     def sample(self, n_rows: int, rng: np.random.Generator) -> tuple[Array, IntArray]:
         """Draw rows (n, d) and the components they came from (n,), in random order."""
@@ -116,8 +127,11 @@ class Mixture:
 
     def canonical(self) -> Mixture:
         """Components by weight, largest first; equal weights by their means, column by column."""
-        keys = [*self.means.T[::-1], -self.weights]
-        return self.take(np.lexsort(keys))
+        return self.take(self.canonical_order())
+
+    def canonical_order(self) -> IntArray:
+        """Order of the components in `canonical`, (K,)."""
+        return np.lexsort([*self.means.T[::-1], -self.weights])
 
     def score(self, stats: Stats) -> tuple[Array, ...]:
         """Gradient of the log-likelihood in the components' parameters, from this mixture's statistics."""

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, Type
 import numpy as np
 from scipy.special import logsumexp
 
+from mixtura.errors import UsageError
 from mixtura.stats import Array, IntArray, Stats, tree_sum
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Family(ABC, Generic[P]):
     centred : bool
         Statistics are taken about the current parameters: an estimate from
         labels is made in two passes, the second about the first's means.
+    needs_profile : bool
+        `adapted` wants the place and scale of the data.
     """
 
     n_features: int
@@ -98,6 +101,7 @@ class Family(ABC, Generic[P]):
     monotone: ClassVar[bool] = True
     closed_form: ClassVar[bool] = True
     centred: ClassVar[bool] = False
+    needs_profile: ClassVar[bool] = False
 
     @abstractmethod
     def log_density(self, params: P, X: Array) -> Array:
@@ -164,6 +168,24 @@ class Family(ABC, Generic[P]):
             if not np.isfinite(array).all():
                 return f"{name} holds values that are not finite"
         return None
+
+    def adopt(self, params: P, other: Family[Any]) -> P:
+        """Parameters of a similar family in the terms of this one, for a start."""
+        if type(other) is not type(self) or other.n_features != self.n_features:
+            raise UsageError.argument("start", f"a mixture of {other!r}", f"of {self!r}")
+        return params
+
+    def config(self) -> dict[str, Any]:
+        """Arguments that make this family again, as plain JSON values."""
+        return {"n_features": self.n_features}
+
+    def to_arrays(self, params: P) -> dict[str, Array]:
+        """Parameters as named arrays, for files."""
+        return dict(params._asdict())  # type: ignore[attr-defined]
+
+    def from_arrays(self, arrays: dict[str, Array]) -> P:
+        """Parameters from named arrays; the inverse of `to_arrays`."""
+        return self._params([arrays[name] for name in self.params_type._fields])  # type: ignore[attr-defined]
 
     def describe(self) -> str:
         """Name in words, for summaries."""

@@ -304,6 +304,36 @@ class Gaussian(Family[GaussianParams]):
                 return "a covariance is not symmetric"
         return None if np.isfinite(params.factors).all() else "a covariance is not positive definite"
 
+    def adopt(self, params: GaussianParams, other: Family[Any]) -> GaussianParams:
+        """Parameters of another Gaussian family in this one's units and shape."""
+        super().adopt(params, other)
+        assert isinstance(other, Gaussian)
+        if other.shape.name == self.shape.name and other.exponents == self.exponents:
+            return params
+        e = -np.asarray(self.exponents or [0] * self.n_features)
+        covariances = np.ldexp(other.full_covariances(params), e[:, None] + e)
+        own = [self._own_layout(c) for c in covariances]
+        if self.shape.is_shared:
+            own = [np.mean(own, axis=0)]
+        return self.params(np.ldexp(other.mean(params), e), np.array(own))
+
+    def config(self) -> dict[str, Any]:
+        """Arguments that make this family again, as plain JSON values."""
+        return {
+            "n_features": self.n_features,
+            "covariance": self.covariance,
+            "ridge": self.ridge,
+            "exponents": list(self.exponents),
+        }
+
+    def to_arrays(self, params: GaussianParams) -> dict[str, Array]:
+        """Means and covariances; the factors follow from them."""
+        return {"means": params.means, "covariances": params.covariances}
+
+    def from_arrays(self, arrays: dict[str, Array]) -> GaussianParams:
+        """Parameters from means and covariances."""
+        return self.params(arrays["means"], arrays["covariances"])
+
     def describe(self) -> str:
         """Name in words, with the shape's three letters."""
         return f"Gaussian, {self.shape.words} ({self.shape.name})"

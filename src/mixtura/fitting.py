@@ -1,0 +1,408 @@
+"""The main job: from a source of rows to a fitted mixture with its facts."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from mixtura import selection
+from mixtura.degenerate import Care, Policy
+from mixtura.em import Aitken, Fit, Gain, Outcome, Step, Trace, estimate, fit_em
+from mixtura.errors import DataError, MixturaWarning, SupportError, UsageError
+from mixtura.executor import Executor, Local
+from mixtura.families import Family
+from mixtura.families.base import Support
+from mixtura.mixture import Mixture
+from mixtura.profile import measure, warn_if_collinear
+from mixtura.source import Block, DataSource, Summary, summarise
+from mixtura.start import (
+    PARTITIONS,
+    best_run,
+    draw_sample,
+    initial_mixtures,
+    portfolio,
+)
+from mixtura.stats import Array
+
+#: Starts of a plain call.
+N_STARTS = 10
+
+Start = str | Array | Mixture
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A mixture and the facts about its fit.
+
+    Attributes
+    ----------
+    mixture : Mixture
+        The fitted mixture.
+    columns : tuple of str
+        Names of the columns, in order.
+    outcome : Outcome
+        Why the fit ended.
+    trace : Trace
+        Objective and bound per iteration, the start first.
+    n_rows : int
+        Rows used.
+    mass : float
+        Sum of their weights: what counts as n in BIC.
+    log_likelihood : float
+        Total, in nats: the weighted sum of the log-densities of all rows.
+    log_certainty : float
+        Weighted sum of log max_k r_ik, in nats, <= 0.
+    sizes : tuple of float
+        Weight of the rows whose largest responsibility is the component's.
+    events : tuple of str
+        Components that were re-seeded or dropped on the way.
+    warnings : tuple of str
+        What a person should know.
+    seconds : float
+        Wall time of the fit.
+    """
+
+    mixture: Mixture
+    columns: tuple[str, ...]
+    outcome: Outcome
+    trace: Trace
+    n_rows: int
+    mass: float
+    log_likelihood: float
+    log_certainty: float
+    sizes: tuple[float, ...]
+    events: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def n_iter(self) -> int:
+        """M steps of the final run."""
+        return max(len(self.trace.objective) - 1, 0)
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion, smaller is better."""
+        return selection.bic(self.log_likelihood, self.mixture.n_free, self.mass)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion, smaller is better."""
+        return selection.aic(self.log_likelihood, self.mixture.n_free)
+
+    @property
+    def icl(self) -> float:
+        """Integrated completed likelihood criterion, smaller is better."""
+        return selection.icl(
+            self.log_likelihood, self.mixture.n_free, self.mass, self.log_certainty
+        )
+
+
+def fit_mixture(
+    family: Family[Any],
+    source: DataSource,
+    n_components: int,
+    *,
+    start: Start = "auto",
+    n_starts: int = N_STARTS,
+    adjust: Callable[[Mixture], Mixture] | None = None,
+    stop: Aitken | Gain | None = None,
+    max_iter: int = 1000,
+    on_degenerate: Policy = "repair",
+    seed: int = 0,
+    executor: Executor | None = None,
+    keep_mixtures: bool = False,
+    watch: Callable[[Step], None] | None = None,
+) -> Fitted:
+    """Fit one density or a mixture to a source of rows.
+
+    Parameters
+    ----------
+    family : Family
+        What the components are; it takes scale and floor from the data.
+    source : DataSource
+        Rows, weights and, where known, labels. Read several times.
+    n_components : int
+        K >= 1. With K = 1, or all labels known, the estimate needs no iteration
+        where the family has a closed form.
+    start : str, ndarray or Mixture, default="auto"
+        A word ("auto", "kmeans", "k-means++", "random_from_data", "random"),
+        hard labels (n,), responsibilities (n, K), or a mixture. A given start
+        keeps its order of components; otherwise the heaviest comes first.
+    n_starts : int, default=10
+        How many starts a word makes; the best run counts.
+    adjust : callable, optional
+        Changes each initial mixture, for example to put given means into it.
+    stop : Aitken or Gain, optional
+        Stopping rule; default ``Aitken(1e-8)``.
+    max_iter : int, default=1000
+        Greatest number of M steps of a run.
+    on_degenerate : {"repair", "drop", "raise"}, default="repair"
+        What happens to empty and collapsing components, see `Care`.
+    seed : int, default=0
+        Same seed and data, same result, on any number of threads.
+    executor : Executor, optional
+        Where blocks are processed. Default: threads of this process.
+    keep_mixtures : bool, default=False
+        Keep every iteration's mixture in the trace.
+    watch : callable, optional
+        Called with every `Step` of the final run.
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    DataError
+        Too few rows, constant columns, values that are missing or infinite.
+    DegenerateComponentError
+        Under ``on_degenerate="raise"``.
+    UsageError
+        An argument has no meaning.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.families import Gaussian
+    >>> from mixtura.source import as_source
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(0, 1, (200, 2)), rng.normal(9, 1, (100, 2))])
+    >>> fitted = fit_mixture(Gaussian(2), as_source(X), 2)
+    >>> fitted.mixture.weights.round(3)
+    array([0.667, 0.333])
+    """
+    began = time.perf_counter()
+    executor = executor or Local()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        family, summary = prepare(family, source, n_components, executor)
+        care = Care(on_degenerate, summary.n_positive)
+        options = {
+            "executor": executor, "care": care, "stop": stop, "max_iter": max_iter,
+            "keep_mixtures": keep_mixtures,
+        }  # fmt: skip
+        fit, keeps_order = _run(
+            family, source, summary, n_components, start, n_starts, adjust, seed, watch, options
+        )
+        care.check(fit.mixture, fit.stats, source, executor)
+        closing = executor.reduce(partial(Closing.of, fit.mixture), source)
+    fitted = _facts(fit, closing, source, summary, time.perf_counter() - began)
+    if not keeps_order:
+        fitted = _in_order(fitted)
+    notes = _notes(fitted, caught)
+    return replace(fitted, warnings=notes)
+
+
+def prepare(
+    family: Family[Any], source: DataSource, n_components: int, executor: Executor
+) -> tuple[Family[Any], Summary]:
+    """Look at all rows once: refuse what cannot be fitted, and adapt the family to the data.
+
+    Raises
+    ------
+    DataError
+        With the rows, columns and numbers that are in the way.
+    """
+    if n_components < 1:
+        raise UsageError.argument("n_components", n_components, "a whole number >= 1")
+    if family.n_features != source.n_features:
+        raise DataError.width(source.n_features, family.n_features, "the family")
+    summary = summarise(source, max_distinct=n_components)
+    if summary.n_positive < n_components:
+        raise DataError.too_few_rows(summary.n_positive, n_components)
+    if summary.n_distinct < n_components:
+        raise DataError.too_few_distinct(summary.n_distinct, n_components)
+    if family.support is not Support.REAL:
+        for block in source.blocks():
+            check_support(family, block, source)
+    if family.needs_profile:
+        if not getattr(family, "ridge", 0.0):
+            _refuse_constant(source, summary)
+        profile = measure(source, summary, executor)
+        if summary.n_positive > source.n_features and not getattr(family, "ridge", 0.0):
+            warn_if_collinear(profile.covariance, source.columns)
+        family = family.adapted(profile)
+    return family, summary
+
+
+def check_support(family: Family[Any], block: Block, source: DataSource) -> None:
+    """Refuse a block with a value where the family's density is zero.
+
+    Raises
+    ------
+    SupportError
+        Names the column, the value and the row.
+    """
+    inside = family.support.contains(np.asarray(block.X, dtype=float))
+    if inside.all():
+        return
+    row, column = map(int, np.argwhere(~inside)[0])
+    raise SupportError.outside(
+        family.name, family.support.value, source.columns[column],
+        float(block.X[row, column]), block.first_row + row,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Closing:
+    """What the last pass over the rows counts: exact log-likelihood, sizes, certainty."""
+
+    log_likelihood: float
+    log_certainty: float
+    sizes: Array
+
+    def __add__(self, other: Closing) -> Closing:
+        return Closing(
+            self.log_likelihood + other.log_likelihood,
+            self.log_certainty + other.log_certainty,
+            self.sizes + other.sizes,
+        )
+
+    @classmethod
+    def of(cls, mixture: Mixture, block: Block, n_threads: int = 1) -> Closing:
+        """Count one block, a slice at a time: the responsibilities of all rows never exist at once."""
+        result = cls(0.0, 0.0, np.zeros(mixture.n_components))
+        for rows, log_density, R in mixture.slices(block.X, n_threads):
+            w = np.ones(len(R)) if block.w is None else block.w[rows]
+            best = R.argmax(axis=1)
+            certainty = R[np.arange(len(R)), best]
+            result += cls(
+                float(w @ log_density),
+                float(w @ np.log(certainty)),
+                np.bincount(best, w, minlength=mixture.n_components),
+            )
+        return result
+
+
+def _run(
+    family: Family[Any],
+    source: DataSource,
+    summary: Summary,
+    n_components: int,
+    start: Start,
+    n_starts: int,
+    adjust: Callable[[Mixture], Mixture] | None,
+    seed: int,
+    watch: Callable[[Step], None] | None,
+    options: dict[str, Any],
+) -> tuple[Fit, bool]:
+    """Make the fit; tell too whether its order of components is the person's own."""
+    executor = options["executor"]
+    labelled = _label_counts(source, n_components)
+    given = not isinstance(start, str)
+    if labelled is not None or (n_components == 1 and not given and adjust is None):
+        mixture = estimate(family, source, n_components, executor=executor)
+        known = summary.n_rows if labelled is None else labelled
+        if family.closed_form and known == summary.n_rows:
+            fit = fit_em(mixture, source, **{**options, "max_iter": 0})
+            return replace(fit, outcome=Outcome.CLOSED_FORM), True
+        return fit_em(mixture, source, watch=watch, **options), True
+    if given:
+        mixture = _given_start(family, source, summary, n_components, start, executor)
+        mixture = adjust(mixture) if adjust else mixture
+        return fit_em(mixture, source, watch=watch, **options), True
+    if start != "auto" and start not in PARTITIONS:
+        raise UsageError.argument("start", start, f"one of auto, {', '.join(PARTITIONS)}")
+    sample = draw_sample(source, summary, n_components, seed)
+    methods = portfolio(str(start), n_starts)
+    mixtures = initial_mixtures(family, sample, n_components, methods, seed, executor)
+    if adjust:
+        mixtures = [adjust(mixture) for mixture in mixtures]
+    best = mixtures[0]
+    if len(mixtures) > 1:
+        explored = {**options, "keep_mixtures": False, "care": Care("repair", options["care"].n_rows)}
+        best, run = best_run(mixtures, sample, **explored)
+        if summary.n_rows > sample.n_rows:
+            best = run.mixture
+    return fit_em(best, source, watch=watch, **options), adjust is not None
+
+
+def _label_counts(source: DataSource, n_components: int) -> int | None:
+    """Number of rows with a known label; None where the source has no labels."""
+    known, largest, any_labels = 0, -1, False
+    for block in source.blocks():
+        if block.labels is None:
+            break
+        any_labels = True
+        known += int((block.labels >= 0).sum())
+        largest = max(largest, int(block.labels.max(initial=-1)))
+    if not any_labels:
+        return None
+    if largest >= n_components:
+        raise DataError.labels(f"label {largest} needs at least {largest + 1} components, n_components={n_components}")
+    return known
+
+
+def _given_start(
+    family: Family[Any],
+    source: DataSource,
+    summary: Summary,
+    n_components: int,
+    start: Array | Mixture,
+    executor: Executor,
+) -> Mixture:
+    if isinstance(start, Mixture):
+        if start.n_components != n_components:
+            raise UsageError.argument("start", f"a mixture of {start.n_components} components", f"of {n_components}")
+        return Mixture(family, start.weights, family.adopt(start.params, start.family))
+    given = np.asarray(start)
+    if given.ndim == 1 and given.dtype.kind in "iu":
+        R = np.zeros((len(given), n_components))
+        if given.min(initial=0) < 0 or given.max(initial=0) >= n_components:
+            raise UsageError.argument("start", f"labels {given.min()}..{given.max()}", f"labels 0..{n_components - 1}")
+        R[np.arange(len(given)), given] = 1.0
+    else:
+        R = np.asarray(given, dtype=float)
+    if R.shape != (summary.n_rows + summary.n_dropped, n_components):
+        raise UsageError.argument("start", f"shape {given.shape}", f"labels ({summary.n_rows},) or responsibilities ({summary.n_rows}, {n_components})")
+    if not np.isfinite(R).all() or (R < 0).any() or not np.allclose(R.sum(axis=1), 1.0, atol=1e-6):
+        raise UsageError.argument("start", "responsibilities", "rows of numbers >= 0 that sum to one")
+    return estimate(family, source, n_components, executor=executor, responsibilities=R)
+
+
+def _facts(
+    fit: Fit, closing: Closing, source: DataSource, summary: Summary, seconds: float
+) -> Fitted:
+    return Fitted(
+        fit.mixture, source.columns, fit.outcome, fit.trace, summary.n_rows, summary.mass,
+        closing.log_likelihood, closing.log_certainty, tuple(map(float, closing.sizes)),
+        tuple(map(str, fit.events)), (), seconds,
+    )  # fmt: skip
+
+
+def _in_order(fitted: Fitted) -> Fitted:
+    """Components by weight, the trace's mixtures in the same order."""
+    order = fitted.mixture.canonical_order()
+    same = [m.n_components == len(order) for m in fitted.trace.mixtures]
+    mixtures = tuple(
+        m.take(order) if fits else m for m, fits in zip(fitted.trace.mixtures, same, strict=True)
+    )
+    return replace(
+        fitted,
+        mixture=fitted.mixture.take(order),
+        trace=replace(fitted.trace, mixtures=mixtures),
+        sizes=tuple(fitted.sizes[k] for k in order),
+    )
+
+
+def _notes(fitted: Fitted, caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Pass warnings on to the caller once, and keep mixtura's own as text."""
+    for warning in caught:
+        warnings.warn_explicit(
+            warning.message, warning.category, warning.filename, warning.lineno
+        )
+    notes = [str(w.message) for w in caught if isinstance(w.message, MixturaWarning)]
+    boundary = np.flatnonzero(fitted.mixture.family.at_boundary(fitted.mixture.params))
+    notes += [
+        f"component {k} ({fitted.mixture.weights[k] * fitted.mass:.1f} effective rows) sits on the "
+        "covariance floor: its likelihood is bounded by the floor, not by the data"
+        for k in boundary
+    ]
+    return tuple(notes + list(fitted.events))
