@@ -1,0 +1,1 @@
+"""Tests of mixtura, and the data, references and oracles they rest on."""
