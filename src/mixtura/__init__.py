@@ -1,0 +1,84 @@
+"""mixtura estimates the density that data came from: one density, or a mixture, by EM.
+
+The names below load what they need when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "GaussianMixture": "estimators",
+    "MixtureModel": "estimators",
+    "Mixture": "mixture",
+    "Stats": "stats",
+    "Gaussian": "families",
+    "GaussianParams": "families",
+    "Poisson": "families",
+    "PoissonParams": "families",
+    "Family": "families",
+    "ExponentialFamily": "families",
+    "as_source": "source",
+    "DataSource": "source",
+    "Local": "executor",
+    "Aitken": "em",
+    "Gain": "em",
+    "Outcome": "em",
+    "em_steps": "em",
+    "estimate": "em",
+    "fit_em": "em",
+    "Care": "degenerate",
+    "Fitted": "fitting",
+    "fit_mixture": "fitting",
+    "load": "loading",
+    "MixturaError": "errors",
+    "MixturaWarning": "errors",
+    "DataError": "errors",
+    "DegenerateComponentError": "errors",
+    "ModelFileError": "errors",
+}
+
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the keys are strings
+
+if TYPE_CHECKING:
+    from mixtura.degenerate import Care
+    from mixtura.em import Aitken, Gain, Outcome, em_steps, estimate, fit_em
+    from mixtura.errors import (
+        DataError,
+        DegenerateComponentError,
+        MixturaError,
+        MixturaWarning,
+        ModelFileError,
+    )
+    from mixtura.estimators import GaussianMixture, MixtureModel
+    from mixtura.executor import Local
+    from mixtura.families import (
+        ExponentialFamily,
+        Family,
+        Gaussian,
+        GaussianParams,
+        Poisson,
+        PoissonParams,
+    )
+    from mixtura.fitting import Fitted, fit_mixture
+    from mixtura.loading import load
+    from mixtura.mixture import Mixture
+    from mixtura.source import DataSource, as_source
+    from mixtura.stats import Stats
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use, so that the command line starts at once."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'mixtura' has no attribute {name!r}")
+    value = getattr(import_module(f"mixtura.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, loaded or not."""
+    return sorted(__all__)
