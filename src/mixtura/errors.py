@@ -212,6 +212,113 @@ class DataError(MixturaError):
             "E503", f"'{path}' has {found}, but '{first}' has {expected}. All files must agree."
         )
 
+    @classmethod
+    def one_dimensional(cls, n_dimensions: int) -> Self:
+        """An array that is not a table of rows and columns."""
+        return cls.of(
+            "E206",
+            f"Expected 2D array, got {n_dimensions}D array instead. Reshape your data: "
+            "X.reshape(-1, 1) if it is one column, X.reshape(1, -1) if it is one row.",
+        )
+
+    @classmethod
+    def no_rows(cls, shape: tuple[int, ...]) -> Self:
+        """An array or a frame without rows."""
+        return cls.of(
+            "E205",
+            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required.",
+        )
+
+    @classmethod
+    def no_columns(cls, shape: tuple[int | None, ...]) -> Self:
+        """No column is left to use."""
+        return cls.of(
+            "E207",
+            f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is required.",
+        )
+
+    @classmethod
+    def complex_numbers(cls) -> Self:
+        """Complex numbers have no density here."""
+        return cls.of(
+            "E208", "Complex data not supported. Give real and imaginary parts as two columns."
+        )
+
+    @classmethod
+    def ragged(cls, problem: str) -> Self:
+        """Nested lists that do not form a table."""
+        return cls.of(
+            "E209", f"the rows do not form a table of numbers: {problem}. Give rows of one length."
+        )
+
+    @classmethod
+    def bad_row(cls, path: object, line: int, found: int, needed: int) -> Self:
+        """A line of a text file with too few or too many fields."""
+        return cls.of(
+            "E232",
+            f"{path}:{line}: {found} field(s), where the header has {needed}. "
+            "Correct the line, or quote fields that hold the delimiter.",
+        )
+
+    @classmethod
+    def unknown_format(cls, path: object, endings: Sequence[str]) -> Self:
+        """A file whose ending says nothing."""
+        return cls.of(
+            "E233", f"'{path}' has no ending that mixtura reads: {', '.join(endings)}. Rename it."
+        )
+
+    @classmethod
+    def mixed_formats(cls, path: object, endings: Sequence[str]) -> Self:
+        """A folder or pattern with files of several formats, perhaps copies of one another."""
+        return cls.of(
+            "E234",
+            f"'{path}' has files of several formats ({', '.join(endings)}), perhaps the same "
+            f"rows twice. Choose one with a pattern such as '*{endings[0]}'.",
+        )
+
+    @classmethod
+    def duplicate_columns(cls, names: Sequence[str]) -> Self:
+        """Two columns with one name."""
+        return cls.of(
+            "E243", f"column name(s) {_listed(names)} occur more than once. Rename the columns."
+        )
+
+    @classmethod
+    def changed(cls, path: object, how: str) -> Self:
+        """Data that are not what they were when they were read before."""
+        return cls.of(
+            "E502",
+            f"'{path}' changed while it was in use ({how}). "
+            "Fit again when nothing writes to the data any more.",
+        )
+
+
+class DataTypeError(DataError, TypeError):
+    """The data are of a kind that cannot be a table of numbers."""
+
+    @classmethod
+    def sparse(cls, kind: str) -> Self:
+        """A sparse matrix, which is not turned into a dense one silently."""
+        return cls.of(
+            "E209",
+            f"a sparse matrix ({kind}) was passed, but dense data are required. "
+            "Use X.toarray() if it fits into memory.",
+        )
+
+    @classmethod
+    def unusable(cls, kind: str) -> Self:
+        """An object that is no array, table or path."""
+        return cls.of(
+            "E209",
+            f"data of type '{kind}' cannot be read. Give a 2-D array, a data frame, "
+            "or the path of a file or folder.",
+        )
+
+    @classmethod
+    def not_a_number(cls, problem: str) -> Self:
+        """An object array holds something else than numbers."""
+        return cls.of("E209", f"the data hold an object that is not a number: {problem}.")
+
 
 class SupportError(DataError):
     """A value lies where the chosen density is zero."""
