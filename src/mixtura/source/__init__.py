@@ -1,0 +1,32 @@
+"""Data of any kind and size as blocks of rows that can be read again and again.
+
+`as_source` is the door: arrays, data frames, CSV, Parquet and Arrow files,
+folders, globs and standard input come in; a `DataSource` comes out. `summarise`
+looks at all rows once and refuses what cannot be used.
+"""
+
+from __future__ import annotations
+
+from mixtura.source.arrays import ArraySource
+from mixtura.source.base import Block, DataSource, Part
+from mixtura.source.door import as_source, read_column
+from mixtura.source.drop import AttachedSource, DroppingSource, hold
+from mixtura.source.files import FileSource, read_standard_input
+from mixtura.source.summary import Summary, check_block, summarise
+
+__all__ = [
+    "ArraySource",
+    "AttachedSource",
+    "Block",
+    "DataSource",
+    "DroppingSource",
+    "FileSource",
+    "Part",
+    "Summary",
+    "as_source",
+    "check_block",
+    "hold",
+    "read_column",
+    "read_standard_input",
+    "summarise",
+]

@@ -1,0 +1,253 @@
+"""The contract of data: blocks of rows, read again and again in the same order.
+
+A `DataSource` is a sequence of *streams* (one per file; an array is one stream).
+Rows of a stream are cut into blocks of ``block_rows`` rows, so that the grid of
+blocks depends on row counts alone, never on how a file happens to be stored.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mixtura.errors import DataError, UsageError
+
+Rows = npt.NDArray[np.floating[Any]]
+Weights = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int32]
+
+LEAF_ROWS = 1024  # rows of one leaf of the merge tree: blocks hold LEAF_ROWS * 2**k rows
+BLOCK_ROWS = 1 << 17
+_BLOCK_NUMBERS = 1 << 23  # 64 MB of float64: wide tables get shorter blocks
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Consecutive rows of a source. Nothing in it may be modified.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d), float64 or float32
+        Rows, with any strides; often a view of the caller's own array.
+    w : ndarray of shape (n,), float64, or None
+        Weight of each row, >= 0; None: all one.
+    first_row : int
+        Index of the first row among all rows of the source.
+    labels : ndarray of shape (n,), int32, or None
+        Known component of each row, -1 where unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> block = Block(np.zeros((5, 2)), first_row=100)
+    >>> block.n_rows, block.rows(3, 5).first_row
+    (5, 103)
+    """
+
+    X: Rows
+    w: Weights | None = None
+    first_row: int = 0
+    labels: Labels | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])
+
+    def rows(self, start: int, stop: int) -> Block:
+        """Rows start..stop of this block, as views."""
+        cut = slice(start, stop)
+        return Block(
+            self.X[cut],
+            None if self.w is None else self.w[cut],
+            self.first_row + start,
+            None if self.labels is None else self.labels[cut],
+        )
+
+
+class Part(ABC):
+    """A run of blocks that another process can read: picklable, readable many times."""
+
+    @abstractmethod
+    def blocks(self) -> Iterator[Block]:
+        """Read the blocks, in order."""
+
+
+class DataSource(ABC):
+    """Rows that can be read many times, always in the same order.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the d features.
+    whole : frozenset of int
+        Positions of features that a table declares as whole numbers.
+    block_rows : int
+        Rows per block where rows have to be copied: 1024 * 2**k.
+
+    Notes
+    -----
+    A new kind of source implements `stream_parts` and gives the number of rows
+    of each stream (None where only reading can tell) to the constructor.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        counts: Sequence[int | None],
+        *,
+        block_rows: int | None = None,
+        whole: frozenset[int] = frozenset(),
+    ) -> None:
+        self.columns = tuple(columns)
+        self.whole = whole
+        self.block_rows = checked_block_rows(block_rows, len(self.columns))
+        self._counts = list(counts)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features, d."""
+        return len(self.columns)
+
+    @property
+    def n_rows(self) -> int | None:
+        """Number of rows; None until a full pass has counted them."""
+        known = [count for count in self._counts if count is not None]
+        return sum(known) if len(known) == len(self._counts) else None
+
+    @property
+    def n_dropped(self) -> int | None:
+        """Number of rows left out for missing or infinite values; None until known."""
+        return 0
+
+    @property
+    def n_streams(self) -> int:
+        """Number of streams (files)."""
+        return len(self._counts)
+
+    @abstractmethod
+    def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
+        """Parts of one stream, in order, its first row having the index `first_row`."""
+
+    def stream_blocks(self, stream: int, first_row: int) -> Iterator[Block]:
+        """Blocks of one stream, whose number of rows is remembered.
+
+        Raises
+        ------
+        DataError
+            The stream has another number of rows than when it was read before.
+        """
+        n_rows = 0
+        for part in self.stream_parts(stream, first_row):
+            for block in part.blocks():
+                n_rows += block.n_rows
+                yield block
+        self._remember(stream, n_rows)
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks, in order: one pass over the data."""
+        first_row = 0
+        for stream in range(self.n_streams):
+            yield from self.stream_blocks(stream, first_row)
+            first_row += self._counts[stream] or 0
+
+    def parts(self) -> Sequence[Part]:
+        """All blocks as picklable parts, in order.
+
+        The first row of every part must be known: if row counts are not, one
+        pass over the data takes them first.
+        """
+        if any(count is None for count in self._counts[:-1]):
+            self.count_rows()
+        parts: list[Part] = []
+        for stream in range(self.n_streams):
+            parts.extend(self.stream_parts(stream, self.offset(stream)))
+        return parts
+
+    def count_rows(self) -> int:
+        """Count the rows, reading the data only if their number is not known yet."""
+        if self.n_rows is None:
+            for _ in self.blocks():
+                pass
+        assert self.n_rows is not None
+        return self.n_rows
+
+    def offset(self, stream: int) -> int:
+        """Count the rows before a stream; streams not counted yet count as empty."""
+        return sum(count or 0 for count in self._counts[:stream])
+
+    def stream_name(self, stream: int) -> str:
+        """Name of a stream in error messages."""
+        return "the data"
+
+    def where(self, row: int) -> str:
+        """Place of a row for error messages, such as ``" (file 'a.csv', line 12)"``."""
+        return ""
+
+    def _remember(self, stream: int, n_rows: int) -> None:
+        known = self._counts[stream]
+        if known is not None and known != n_rows:
+            raise DataError.changed(self.stream_name(stream), f"{n_rows} rows instead of {known}")
+        self._counts[stream] = n_rows
+
+
+def checked_block_rows(block_rows: int | None, n_features: int) -> int:
+    """Rows per block: as asked, or 2**17 and less for wide tables.
+
+    Raises
+    ------
+    UsageError
+        `block_rows` is not 1024 times a power of two.
+    """
+    if block_rows is None:
+        rows = BLOCK_ROWS
+        while rows > LEAF_ROWS and rows * n_features > _BLOCK_NUMBERS:
+            rows //= 2
+        return rows
+    leaves, rest = divmod(int(block_rows), LEAF_ROWS)
+    if rest or leaves < 1 or leaves & (leaves - 1):
+        raise UsageError.argument("block_rows", block_rows, "1024 times a power of two")
+    return int(block_rows)
+
+
+def regroup(pieces: Iterator[Block], block_rows: int, first_row: int) -> Iterator[Block]:
+    """Cut consecutive pieces of any length into blocks of `block_rows` rows.
+
+    Only the last block may be shorter. A piece that is a block already is passed on
+    without a copy; `first_row` of the pieces is not used.
+    """
+    held: list[Block] = []
+    n_held = 0
+    for piece in pieces:
+        start = 0
+        while start < piece.n_rows:
+            stop = min(piece.n_rows, start + block_rows - n_held)
+            held.append(piece.rows(start, stop))
+            n_held += stop - start
+            start = stop
+            if n_held == block_rows:
+                yield _joined(held, first_row)
+                first_row += n_held
+                held, n_held = [], 0
+    if held:
+        yield _joined(held, first_row)
+
+
+def _joined(pieces: list[Block], first_row: int) -> Block:
+    """One block of several pieces, which agree in having weights and labels."""
+    if len(pieces) == 1:
+        only = pieces[0]
+        return Block(only.X, only.w, first_row, only.labels)
+    w = [piece.w for piece in pieces if piece.w is not None]
+    labels = [piece.labels for piece in pieces if piece.labels is not None]
+    return Block(
+        np.concatenate([piece.X for piece in pieces]),
+        np.concatenate(w) if w else None,
+        first_row,
+        np.concatenate(labels) if labels else None,
+    )

@@ -1,0 +1,223 @@
+"""Wrappers around sources: rows left out, weights and labels attached, all held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mixtura.source.arrays import ArraySource, finite_rows
+from mixtura.source.base import Block, DataSource, Labels, Part, Weights, regroup
+
+
+class DroppingSource(DataSource):
+    """A source without the rows that hold missing or infinite values, or a missing weight.
+
+    Rows are numbered, and cut into blocks, as if the others had never been there.
+
+    Parameters
+    ----------
+    base : DataSource
+        All rows.
+
+    Examples
+    --------
+    >>> base = ArraySource(np.array([[1.0], [np.nan], [3.0]]), ["a"])
+    >>> [block.X.ravel().tolist() for block in DroppingSource(base).blocks()]
+    [[1.0, 3.0]]
+    """
+
+    def __init__(self, base: DataSource) -> None:
+        counts = [None] * base.n_streams
+        super().__init__(base.columns, counts, block_rows=base.block_rows, whole=base.whole)
+        self._base = base
+
+    @property
+    def n_dropped(self) -> int | None:
+        """Number of rows left out; None until a full pass has counted them."""
+        if self.n_rows is None or self._base.n_rows is None:
+            return None
+        return self._base.n_rows - self.n_rows
+
+    def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
+        """One part per stream, since blocks are cut after rows were left out."""
+        parts = self._base.stream_parts(stream, self._base.offset(stream))
+        return [DroppingPart(tuple(parts), first_row, self.block_rows)]
+
+    def stream_blocks(self, stream: int, first_row: int) -> Iterator[Block]:
+        """Blocks of one stream; the base learns its own number of rows on the way."""
+        n_rows = 0
+        raw = self._base.stream_blocks(stream, self._base.offset(stream))
+        for block in regroup(_without_gaps(raw), self.block_rows, first_row):
+            n_rows += block.n_rows
+            yield block
+        self._remember(stream, n_rows)
+
+    def stream_name(self, stream: int) -> str:
+        """Name of a stream in error messages."""
+        return self._base.stream_name(stream)
+
+    def where(self, row: int) -> str:
+        """Place of a row, found by counting through the data again."""
+        seen = 0
+        for block in self._base.blocks():
+            kept = np.flatnonzero(_complete(block))
+            if row < seen + len(kept):
+                return self._base.where(block.first_row + int(kept[row - seen]))
+            seen += len(kept)
+        return ""
+
+
+@dataclass(frozen=True, eq=False)
+class DroppingPart(Part):
+    """The complete rows of some parts."""
+
+    parts: tuple[Part, ...]
+    first_row: int
+    block_rows: int
+
+    def blocks(self) -> Iterator[Block]:
+        """Read, leave out, and cut into blocks."""
+        raw = (block for part in self.parts for block in part.blocks())
+        return regroup(_without_gaps(raw), self.block_rows, self.first_row)
+
+
+class AttachedSource(DataSource):
+    """A source whose weights or labels are arrays in memory.
+
+    Parameters
+    ----------
+    base : DataSource
+        Rows; they are counted first if their number is not known.
+    w : ndarray of shape (n,), optional
+        Row weights, in place of those of `base`.
+    labels : ndarray of shape (n,), int32, optional
+        Known labels, in place of those of `base`.
+    """
+
+    def __init__(self, base: DataSource, w: Weights | None, labels: Labels | None) -> None:
+        base.count_rows()
+        counts = [base.offset(s + 1) - base.offset(s) for s in range(base.n_streams)]
+        super().__init__(base.columns, counts, block_rows=base.block_rows, whole=base.whole)
+        self._base, self._w, self._labels = base, w, labels
+
+    @property
+    def n_dropped(self) -> int | None:
+        """Number of rows left out by the base."""
+        return self._base.n_dropped
+
+    def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
+        """Parts of the base, each with its piece of the arrays."""
+        start = self.offset(stream)
+        rows = slice(start, self.offset(stream + 1))
+        w = None if self._w is None else self._w[rows]
+        labels = None if self._labels is None else self._labels[rows]
+        parts = self._base.stream_parts(stream, start)
+        return [AttachedPart(tuple(parts), w, labels, start, first_row - start)]
+
+    def stream_name(self, stream: int) -> str:
+        """Name of a stream in error messages."""
+        return self._base.stream_name(stream)
+
+    def where(self, row: int) -> str:
+        """Place of a row."""
+        return self._base.where(row)
+
+
+@dataclass(frozen=True, eq=False)
+class AttachedPart(Part):
+    """Parts of one stream, with the weights and labels of its rows."""
+
+    parts: tuple[Part, ...]
+    w: Weights | None
+    labels: Labels | None
+    start: int  # index in the base of the first of these weights
+    shift: int  # of row numbers
+
+    def blocks(self) -> Iterator[Block]:
+        """Read the base and attach."""
+        for part in self.parts:
+            for block in part.blocks():
+                at = block.first_row - self.start
+                rows = slice(at, at + block.n_rows)
+                yield Block(
+                    block.X,
+                    block.w if self.w is None else self.w[rows],
+                    block.first_row + self.shift,
+                    block.labels if self.labels is None else self.labels[rows],
+                )
+
+
+def hold(source: DataSource, max_bytes: int | None = None) -> DataSource:
+    """Read a source into memory if it is small enough, so that passes cost no reading.
+
+    Parameters
+    ----------
+    source : DataSource
+        Any source.
+    max_bytes : int, optional
+        Greatest size of the rows in bytes; a larger source is returned as it is.
+        Default: no bound.
+
+    Returns
+    -------
+    DataSource
+        An `ArraySource` of one block, or `source`.
+
+    Notes
+    -----
+    Rows of several files are then one block, so that sums over them may differ
+    in the last bits from those over the files.
+
+    Examples
+    --------
+    >>> source = ArraySource(np.ones((4096, 2)), ["a", "b"], block_rows=1024)
+    >>> len(list(hold(source).blocks())), len(list(hold(source, 1000).blocks()))
+    (1, 4)
+    """
+    row_bytes = 8 * (source.n_features + 2)
+    limit = np.inf if max_bytes is None else max_bytes / row_bytes
+    if (source.n_rows or 0) > limit:
+        return source
+    blocks: list[Block] = []
+    n_rows = 0
+    for block in source.blocks():
+        blocks.append(block)
+        n_rows += block.n_rows
+        if n_rows > limit:
+            return source
+    if not blocks or (isinstance(source, ArraySource) and len(blocks) == 1):
+        return source
+    (whole,) = regroup(iter(blocks), n_rows, 0)
+    return ArraySource(
+        whole.X,
+        source.columns,
+        whole.w,
+        whole.labels,
+        whole=source.whole,
+        n_dropped=source.n_dropped or 0,
+        origin=source,
+    )
+
+
+def _complete(block: Block) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    keep = finite_rows(block.X)
+    if block.w is not None:
+        keep &= ~np.isnan(block.w)
+    return keep
+
+
+def _without_gaps(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Leave the incomplete rows out of each block."""
+    for block in blocks:
+        keep = _complete(block)
+        if keep.all():
+            yield block
+        else:
+            yield replace(
+                block,
+                X=block.X[keep],
+                w=None if block.w is None else block.w[keep],
+                labels=None if block.labels is None else block.labels[keep],
+            )
