@@ -196,9 +196,7 @@ class DataError(MixturaError):
     @classmethod
     def empty(cls, what: str = "the data") -> Self:
         """No rows."""
-        return cls.of(
-            "E205", f"{what} hold 0 rows (n_samples=0) while a minimum of 1 is required."
-        )
+        return cls.of("E205", f"{what} hold 0 rows (n_samples=0) while a minimum of 1 is required.")
 
     @classmethod
     def unreadable(cls, path: object, problem: str) -> Self:
@@ -222,20 +220,10 @@ class DataError(MixturaError):
         )
 
     @classmethod
-    def no_rows(cls, shape: tuple[int, ...]) -> Self:
-        """An array or a frame without rows."""
-        return cls.of(
-            "E205",
-            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required.",
-        )
-
-    @classmethod
-    def no_columns(cls, shape: tuple[int | None, ...]) -> Self:
-        """No column is left to use."""
-        return cls.of(
-            "E207",
-            f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is required.",
-        )
+    def empty_array(cls, what: str, shape: tuple[int | None, ...]) -> Self:
+        """No row ('sample') or no column ('feature'), in scikit-learn's words."""
+        found = f"Found array with 0 {what}(s) (shape={shape})"
+        return cls.of("E207", f"{found} while a minimum of 1 is required.")
 
     @classmethod
     def complex_numbers(cls) -> Self:
@@ -418,7 +406,8 @@ class ResourceError(MixturaError):
     def saving(cls, path: object, problem: str) -> Self:
         """A file could not be written; what was there before is untouched."""
         return cls.of(
-            "E701", f"could not write '{path}': {problem}. Nothing was changed; free space and retry."
+            "E701",
+            f"could not write '{path}': {problem}. Nothing was changed; free space and retry.",
         )
 
 

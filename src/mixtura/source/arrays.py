@@ -170,7 +170,7 @@ def array_source(
     known = None if labels is None else checked_labels(labels, n_rows)
     X = _columns_of(X, choice.features)
     if not choice.features:
-        raise DataError.no_columns((n_rows, 0))
+        raise DataError.empty_array("feature", (n_rows, 0))
     columns = [names[at] for at in choice.features]
     _warn_of_large_integers(X, columns)
     if not _is_native(X) and not isinstance(X, np.memmap):
@@ -198,9 +198,9 @@ def as_matrix(data: object) -> AnyArray:
     if X.ndim != 2:
         raise DataError.one_dimensional(X.ndim)
     if X.shape[0] == 0:
-        raise DataError.no_rows(X.shape)
+        raise DataError.empty_array("sample", X.shape)
     if X.shape[1] == 0:
-        raise DataError.no_columns(X.shape)
+        raise DataError.empty_array("feature", X.shape)
     return X if X.dtype.kind in "fiub" else _from_objects(X)
 
 

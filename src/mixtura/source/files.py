@@ -363,7 +363,7 @@ def _agreed(
     choice = request.choose(names)
     refuse_text(names, kinds, choice)
     if not choice.features:
-        raise DataError.no_columns((layouts[first].n_rows, 0))
+        raise DataError.empty_array("feature", (layouts[first].n_rows, 0))
     used = [names[at] for at in (*choice.features, choice.weight, choice.label) if at is not None]
     for at in filled:
         _refuse_drift(files[at], layouts[at], files[first], layouts[first], used)

@@ -155,9 +155,9 @@ def _numbers_of_objects(column: nw.Series[Any]) -> npt.NDArray[np.float64]:
 
 def _refuse_empty(frame: Frame, choice: Choice) -> None:
     if not choice.features:
-        raise DataError.no_columns((len(frame), 0))
+        raise DataError.empty_array("feature", (len(frame), 0))
     if len(frame) == 0:
-        raise DataError.no_rows((0, len(choice.features)))
+        raise DataError.empty_array("sample", (0, len(choice.features)))
 
 
 def _is_arrow_stream(data: object) -> bool:
