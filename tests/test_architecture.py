@@ -26,7 +26,17 @@ FLOORS = [
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 
-OPTIONAL = {"click", "rich", "pyarrow", "matplotlib", "plotly", "dask", "distributed", "pandas", "polars"}
+OPTIONAL = {
+    "click",
+    "rich",
+    "pyarrow",
+    "matplotlib",
+    "plotly",
+    "dask",
+    "distributed",
+    "pandas",
+    "polars",
+}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -81,7 +91,9 @@ def test_imports_go_down(path):
 def test_no_import_cycles_between_rooms():
     graph: dict[str, set[str]] = {}
     for path in FILES:
-        used = {m.split(".")[1] for m in imports(path, top_level_only=True) if m.startswith("mixtura.")}
+        used = {
+            m.split(".")[1] for m in imports(path, top_level_only=True) if m.startswith("mixtura.")
+        }
         graph.setdefault(room_of(path), set()).update(used & set(FLOOR) - {room_of(path)})
     done: set[str] = set()
 

@@ -30,7 +30,9 @@ class Event:
     reason: str
 
     def __str__(self) -> str:
-        return f"iteration {self.iteration}: component {self.component} {self.action}, {self.reason}"
+        return (
+            f"iteration {self.iteration}: component {self.component} {self.action}, {self.reason}"
+        )
 
 
 class Care:
@@ -73,7 +75,11 @@ class Care:
         empty = self._empty(stats)
         collapsed: list[int] = []
         if self.policy != "repair":
-            collapsed = [int(k) for k in np.flatnonzero(mixture.family.at_boundary(mixture.params)) if k not in empty]
+            collapsed = [
+                int(k)
+                for k in np.flatnonzero(mixture.family.at_boundary(mixture.params))
+                if k not in empty
+            ]
         if not empty and not collapsed:
             return mixture, stats, ()
         if self.policy == "raise":
@@ -83,9 +89,7 @@ class Care:
             return self._reseed(mixture, stats, source, executor, empty, iteration)
         return self._drop(mixture, stats, [*empty, *collapsed], iteration)
 
-    def check(
-        self, mixture: Mixture, stats: Stats, source: DataSource, executor: Executor
-    ) -> None:
+    def check(self, mixture: Mixture, stats: Stats, source: DataSource, executor: Executor) -> None:
         """Refuse a final mixture that is degenerate, under the policy "raise"."""
         if self.policy == "raise":
             self.mend(mixture, stats, source, executor, 0)
@@ -119,12 +123,18 @@ class Care:
             R[0, k] = row_weight
             own = family.accumulate(params, x[None], R)
             weight[k], total[k] = own.weight[k], own.total[k]
-            events.append(Event(iteration, k, "reseeded", f"it had weight {stats.weight[k] / stats.mass:.2g}"))
+            events.append(
+                Event(iteration, k, "reseeded", f"it had weight {stats.weight[k] / stats.mass:.2g}")
+            )
         seeded = replace(stats, weight=weight, total=total)
         soft = family.soften(seeded)
         weight, total = weight.copy(), total.copy()
         weight[empty], total[empty] = soft.weight[empty], soft.total[empty]
-        return replace(mixture, params=params), replace(seeded, weight=weight, total=total), tuple(events)
+        return (
+            replace(mixture, params=params),
+            replace(seeded, weight=weight, total=total),
+            tuple(events),
+        )
 
     def _drop(
         self, mixture: Mixture, stats: Stats, gone: list[int], iteration: int
@@ -133,7 +143,8 @@ class Care:
         if not len(kept):
             raise DegenerateComponentError.empty(gone[0], float(stats.weight[gone[0]] / stats.mass))
         events = tuple(
-            Event(iteration, k, "dropped", f"it had {stats.weight[k]:.2g} effective rows") for k in sorted(gone)
+            Event(iteration, k, "dropped", f"it had {stats.weight[k]:.2g} effective rows")
+            for k in sorted(gone)
         )
         return (
             mixture.take(kept),
@@ -151,7 +162,9 @@ class Care:
         collapsed: list[int],
     ) -> None:
         if empty:
-            raise DegenerateComponentError.empty(empty[0], float(stats.weight[empty[0]] / stats.mass))
+            raise DegenerateComponentError.empty(
+                empty[0], float(stats.weight[empty[0]] / stats.mass)
+            )
         k = collapsed[0]
         n_effective = float(stats.weight[k])
         if mixture.n_components == 1:
@@ -193,7 +206,9 @@ def worst_rows(mixture: Mixture, n: int, block: Block, n_threads: int = 1) -> Ex
     return Extreme.of(mixture.log_density(block.X, n_threads), block, n)
 
 
-def owned_rows(mixture: Mixture, component: int, n: int, block: Block, n_threads: int = 1) -> Extreme:
+def owned_rows(
+    mixture: Mixture, component: int, n: int, block: Block, n_threads: int = 1
+) -> Extreme:
     """The n rows of a block that belong most to a component."""
     values = -mixture.responsibilities(block.X, n_threads)[:, component]
     return Extreme.of(values, block, max(n, 1))

@@ -336,7 +336,7 @@ def known_stats(
 
     def one(start: int) -> Stats:
         rows = slice(start, start + SLICE_ROWS)
-        X = block.X[rows]
+        X = np.asarray(block.X[rows], dtype=float)
         if responsibilities is not None:
             first = block.first_row + start
             R = np.array(responsibilities[first : first + len(X)], dtype=float)

@@ -215,9 +215,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         """Fit, and return the most probable component of each row, (n,)."""
         return self.fit(X, y, sample_weight=sample_weight, labels=labels).predict(X)
 
-    def _plan(
-        self, family: Family[Any]
-    ) -> tuple[Start, int, Callable[[Mixture], Mixture] | None]:
+    def _plan(self, family: Family[Any]) -> tuple[Start, int, Callable[[Mixture], Mixture] | None]:
         """Which start, how many, and what to change in each."""
         if self.warm_start and hasattr(self, "mixture_"):
             return self.mixture_, 1, None
@@ -368,10 +366,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         for block in source.blocks():
             check_block(block, source)
             check_support(mixture.family, block, source)
-            scored += [
-                (log_density, R)
-                for _, log_density, R in mixture.slices(block.X, n_threads)
-            ]
+            scored += [(log_density, R) for _, log_density, R in mixture.slices(block.X, n_threads)]
         return scored
 
     def _log_likelihood(self, X: Any, sample_weight: Any) -> tuple[float, float]:
@@ -390,7 +385,11 @@ class MixtureModel(DensityMixin, BaseEstimator):
         weights = weights if weights is None or isinstance(weights, str) else np.asarray(weights)
         labels = _codes(labels, self.n_components) if reset else None
         names = None if reset else getattr(self, "feature_names_in_", None)
-        options = {"weights": weights, "labels": labels, "missing": self.missing if reset else "error"}
+        options = {
+            "weights": weights,
+            "labels": labels,
+            "missing": self.missing if reset else "error",
+        }
         if isinstance(X, (str, Path, DataSource, np.memmap)) or _is_frame(X):
             if names is not None and not isinstance(X, DataSource):
                 options["columns"] = list(names)
@@ -422,7 +421,10 @@ class MixtureModel(DensityMixin, BaseEstimator):
         def report(step: Step) -> None:
             if step.iteration % self.verbose_interval == 0:
                 mean = step.objective / step.stats.mass
-                print(f"iteration {step.iteration:>5}   log-likelihood/row {mean:.8f}", file=sys.stdout)
+                print(
+                    f"iteration {step.iteration:>5}   log-likelihood/row {mean:.8f}",
+                    file=sys.stdout,
+                )
 
         return report
 
@@ -542,9 +544,7 @@ class GaussianMixture(MixtureModel):
         find_shape(self.covariance_type)
         return Gaussian(n_features, self.covariance_type, ridge=float(self.reg_covar or 0.0))
 
-    def _plan(
-        self, family: Family[Any]
-    ) -> tuple[Start, int, Callable[[Mixture], Mixture] | None]:
+    def _plan(self, family: Family[Any]) -> tuple[Start, int, Callable[[Mixture], Mixture] | None]:
         start, n_starts, _ = super()._plan(family)
         if isinstance(start, str):
             start = self.init_params or start
@@ -564,7 +564,9 @@ class GaussianMixture(MixtureModel):
         if self.weights_init is not None:
             weights = _given("weights_init", self.weights_init, (K,))
             if (weights < 0).any() or abs(weights.sum() - 1.0) > 1e-6:
-                raise UsageError.argument("weights_init", self.weights_init, "K numbers >= 0 that sum to one")
+                raise UsageError.argument(
+                    "weights_init", self.weights_init, "K numbers >= 0 that sum to one"
+                )
             weights = weights / weights.sum()
         if self.means_init is not None:
             means = _given("means_init", self.means_init, (K, d))
@@ -622,7 +624,9 @@ def _inverse(precisions: Array) -> Array:
 def _given(name: str, value: Any, shape: tuple[int, ...]) -> Array:
     array = np.asarray(value, dtype=float)
     if array.shape != shape or not np.isfinite(array).all():
-        raise UsageError.argument(name, f"array of shape {array.shape}", f"finite numbers of shape {shape}")
+        raise UsageError.argument(
+            name, f"array of shape {array.shape}", f"finite numbers of shape {shape}"
+        )
     return array
 
 
@@ -644,4 +648,3 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
-

@@ -65,7 +65,11 @@ def thread_count(n_threads: int | None = None) -> int:
     if found is None:
         found = os.environ.get("MIXTURA_NUM_THREADS")
         if found is None:
-            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            return (
+                len(os.sched_getaffinity(0))
+                if hasattr(os, "sched_getaffinity")
+                else os.cpu_count() or 1
+            )
     try:
         count = int(str(found))
     except ValueError:

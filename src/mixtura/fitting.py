@@ -27,6 +27,7 @@ from mixtura.start import (
     draw_sample,
     initial_mixtures,
     portfolio,
+    sample_limit,
 )
 from mixtura.stats import Array
 
@@ -232,6 +233,13 @@ def prepare(
     return family, summary
 
 
+def _refuse_constant(source: DataSource, summary: Summary) -> None:
+    constant = np.flatnonzero(summary.min == summary.max)
+    if len(constant):
+        j = int(constant[0])
+        raise DataError.constant_column(source.columns[j], float(summary.min[j]), summary.n_rows)
+
+
 def check_support(family: Family[Any], block: Block, source: DataSource) -> None:
     """Refuse a block with a value where the family's density is zero.
 
@@ -276,7 +284,7 @@ class Closing:
             result += cls(
                 float(w @ log_density),
                 float(w @ np.log(certainty)),
-                np.bincount(best, w, minlength=mixture.n_components),
+                np.bincount(best, w, minlength=mixture.n_components).astype(float),
             )
         return result
 
@@ -296,30 +304,33 @@ def _run(
     """Make the fit; tell too whether its order of components is the person's own."""
     executor = options["executor"]
     labelled = _label_counts(source, n_components)
-    given = not isinstance(start, str)
-    if labelled is not None or (n_components == 1 and not given and adjust is None):
+    if labelled is not None or (n_components == 1 and isinstance(start, str) and adjust is None):
         mixture = estimate(family, source, n_components, executor=executor)
         known = summary.n_rows if labelled is None else labelled
         if family.closed_form and known == summary.n_rows:
             fit = fit_em(mixture, source, **{**options, "max_iter": 0})
             return replace(fit, outcome=Outcome.CLOSED_FORM), True
         return fit_em(mixture, source, watch=watch, **options), True
-    if given:
+    if not isinstance(start, str):
         mixture = _given_start(family, source, summary, n_components, start, executor)
         mixture = adjust(mixture) if adjust else mixture
         return fit_em(mixture, source, watch=watch, **options), True
     if start != "auto" and start not in PARTITIONS:
         raise UsageError.argument("start", start, f"one of auto, {', '.join(PARTITIONS)}")
     sample = draw_sample(source, summary, n_components, seed)
-    methods = portfolio(str(start), n_starts)
+    methods = portfolio(start, n_starts)
     mixtures = initial_mixtures(family, sample, n_components, methods, seed, executor)
     if adjust:
         mixtures = [adjust(mixture) for mixture in mixtures]
     best = mixtures[0]
     if len(mixtures) > 1:
-        explored = {**options, "keep_mixtures": False, "care": Care("repair", options["care"].n_rows)}
+        explored = {
+            **options,
+            "keep_mixtures": False,
+            "care": Care("repair", options["care"].n_rows),
+        }
         best, run = best_run(mixtures, sample, **explored)
-        if summary.n_rows > sample.n_rows:
+        if summary.n_rows > sample_limit(n_components):
             best = run.mixture
     return fit_em(best, source, watch=watch, **options), adjust is not None
 
@@ -336,7 +347,9 @@ def _label_counts(source: DataSource, n_components: int) -> int | None:
     if not any_labels:
         return None
     if largest >= n_components:
-        raise DataError.labels(f"label {largest} needs at least {largest + 1} components, n_components={n_components}")
+        raise DataError.labels(
+            f"label {largest} needs at least {largest + 1} components, n_components={n_components}"
+        )
     return known
 
 
@@ -350,20 +363,30 @@ def _given_start(
 ) -> Mixture:
     if isinstance(start, Mixture):
         if start.n_components != n_components:
-            raise UsageError.argument("start", f"a mixture of {start.n_components} components", f"of {n_components}")
+            raise UsageError.argument(
+                "start", f"a mixture of {start.n_components} components", f"of {n_components}"
+            )
         return Mixture(family, start.weights, family.adopt(start.params, start.family))
     given = np.asarray(start)
     if given.ndim == 1 and given.dtype.kind in "iu":
         R = np.zeros((len(given), n_components))
         if given.min(initial=0) < 0 or given.max(initial=0) >= n_components:
-            raise UsageError.argument("start", f"labels {given.min()}..{given.max()}", f"labels 0..{n_components - 1}")
+            raise UsageError.argument(
+                "start", f"labels {given.min()}..{given.max()}", f"labels 0..{n_components - 1}"
+            )
         R[np.arange(len(given)), given] = 1.0
     else:
         R = np.asarray(given, dtype=float)
     if R.shape != (summary.n_rows + summary.n_dropped, n_components):
-        raise UsageError.argument("start", f"shape {given.shape}", f"labels ({summary.n_rows},) or responsibilities ({summary.n_rows}, {n_components})")
+        raise UsageError.argument(
+            "start",
+            f"shape {given.shape}",
+            f"labels ({summary.n_rows},) or responsibilities ({summary.n_rows}, {n_components})",
+        )
     if not np.isfinite(R).all() or (R < 0).any() or not np.allclose(R.sum(axis=1), 1.0, atol=1e-6):
-        raise UsageError.argument("start", "responsibilities", "rows of numbers >= 0 that sum to one")
+        raise UsageError.argument(
+            "start", "responsibilities", "rows of numbers >= 0 that sum to one"
+        )
     return estimate(family, source, n_components, executor=executor, responsibilities=R)
 
 
@@ -395,9 +418,7 @@ def _in_order(fitted: Fitted) -> Fitted:
 def _notes(fitted: Fitted, caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
     """Pass warnings on to the caller once, and keep mixtura's own as text."""
     for warning in caught:
-        warnings.warn_explicit(
-            warning.message, warning.category, warning.filename, warning.lineno
-        )
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     notes = [str(w.message) for w in caught if isinstance(w.message, MixturaWarning)]
     boundary = np.flatnonzero(fitted.mixture.family.at_boundary(fitted.mixture.params))
     notes += [

@@ -12,7 +12,7 @@ import numpy as np
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families import Family
 from mixtura.source import Block
-from mixtura.stats import Array, IntArray, Stats
+from mixtura.stats import Array, IntArray, Rows, Stats
 
 #: Responsibilities that are held at once when rows are scored (32 MB).
 SLICE_NUMBERS = 1 << 22
@@ -90,23 +90,23 @@ class Mixture:
         """M step: the next mixture, from statistics of this one."""
         return from_stats(self.family, stats, self.params)
 
-    def log_density(self, X: Array, n_threads: int = 1) -> Array:
+    def log_density(self, X: Rows, n_threads: int = 1) -> Array:
         """Log-density of each row, (n,), in nats. May be positive: densities exceed one."""
         return np.concatenate([part[1] for part in self.slices(X, n_threads)])
 
-    def responsibilities(self, X: Array, n_threads: int = 1) -> Array:
+    def responsibilities(self, X: Rows, n_threads: int = 1) -> Array:
         """Probability of each component given each row, (n, K)."""
         return self.posterior(X, n_threads)[1]
 
-    def posterior(self, X: Array, n_threads: int = 1) -> tuple[Array, Array]:
+    def posterior(self, X: Rows, n_threads: int = 1) -> tuple[Array, Array]:
         """Log-density (n,) and responsibilities (n, K) in one go."""
         return self.family.posterior(self.params, self.log_weights, X, n_threads)
 
-    def predict(self, X: Array, n_threads: int = 1) -> IntArray:
+    def predict(self, X: Rows, n_threads: int = 1) -> IntArray:
         """Component with the largest responsibility, (n,), counted from 0."""
         return np.concatenate([part[2].argmax(axis=1) for part in self.slices(X, n_threads)])
 
-    def slices(self, X: Array, n_threads: int = 1) -> Iterator[tuple[slice, Array, Array]]:
+    def slices(self, X: Rows, n_threads: int = 1) -> Iterator[tuple[slice, Array, Array]]:
         """Rows, their log-density and responsibilities, for a bounded number of rows at a time."""
         n = max(1024, SLICE_NUMBERS // self.n_components)
         for start in range(0, max(len(X), 1), n):
@@ -134,7 +134,7 @@ class Mixture:
         return np.lexsort([*self.means.T[::-1], -self.weights])
 
     def score(self, stats: Stats) -> tuple[Array, ...]:
-        """Gradient of the log-likelihood in the components' parameters, from this mixture's statistics."""
+        """Gradient of the log-likelihood in the parameters, from statistics of this mixture."""
         return self.family.score(self.params, stats)
 
 

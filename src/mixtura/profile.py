@@ -36,9 +36,7 @@ def measure(source: DataSource, summary: Summary, executor: Executor) -> Profile
         origin=np.ldexp(summary.pivot, -exponents),
     )
     params = estimate(whole, source, 1, executor=executor).params
-    return Profile(
-        summary.n_rows, summary.mass, params.means[0], params.covariances[0], exponents
-    )
+    return Profile(summary.n_rows, summary.mass, params.means[0], params.covariances[0], exponents)
 
 
 def units(summary: Summary) -> IntArray:

@@ -33,7 +33,6 @@ SHORT_STEPS = 10
 POLISHED = 3
 
 
-
 def rng_for(seed: int, *purpose: object) -> np.random.Generator:
     """Random numbers of their own for a seed and a purpose (a counter-based generator)."""
     tag = zlib.crc32("/".join(map(str, purpose)).encode())
@@ -48,7 +47,7 @@ def draw_sample(source: DataSource, summary: Summary, n_components: int, seed: i
     DataSource
         In memory, rows in lexicographic order.
     """
-    limit = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT * n_components)
+    limit = sample_limit(n_components)
     n_rows = summary.n_rows
     chosen = np.arange(n_rows)
     if n_rows > limit:
@@ -62,6 +61,11 @@ def draw_sample(source: DataSource, summary: Summary, n_components: int, seed: i
         seen += len(block.X)
     rows, weights = distinct(np.concatenate(X), np.concatenate(w))
     return as_source(rows, weights=weights)
+
+
+def sample_limit(n_components: int) -> int:
+    """Up to how many rows are all of them looked at."""
+    return max(SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT * n_components)
 
 
 def distinct(X: Array, w: Array) -> tuple[Array, Array]:
@@ -91,7 +95,7 @@ def initial_mixtures(
 ) -> list[Mixture]:
     """One mixture per method, each with random numbers of its own."""
     (block,) = sample.blocks()
-    X = np.asarray(block.X)
+    X = np.asarray(block.X, dtype=float)
     w = np.ones(len(X)) if block.w is None else block.w
     Z = whitened(X, w)
     mixtures = []
@@ -136,7 +140,7 @@ def best_run(
 
 
 def rank(fit: Fit) -> tuple[int, int, float]:
-    """Prefer runs that kept all components, then those off the boundary, then the higher objective."""
+    """Sort key: components kept, then components off the boundary, then the objective."""
     boundary = int(fit.mixture.family.at_boundary(fit.mixture.params).sum())
     return fit.mixture.n_components, -boundary, fit.objective
 
@@ -224,7 +228,7 @@ def _random_rows(Z: Array, w: Array, n_components: int, rng: np.random.Generator
 
 def _random(Z: Array, w: Array, n_components: int, rng: np.random.Generator) -> Array:
     R = rng.random((len(Z), n_components))
-    return R / R.sum(axis=1, keepdims=True)
+    return np.asarray(R / R.sum(axis=1, keepdims=True))
 
 
 #: Words that name a start; scikit-learn's four and "auto", which mixes two of them.

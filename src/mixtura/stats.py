@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+#: Rows as they come in: float64 or float32, any strides.
+Rows = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,11 +122,11 @@ def tree_sum(items: Iterable[A]) -> A:
     """
     stack: list[tuple[int, A]] = []
     for item in items:
-        level = 0
+        level, subtotal = 0, item
         while stack and stack[-1][0] == level:
-            item = stack.pop()[1] + item
+            subtotal = stack.pop()[1] + subtotal
             level += 1
-        stack.append((level, item))
+        stack.append((level, subtotal))
     if not stack:
         raise ValueError("tree_sum needs at least one item")
     _, result = stack.pop()

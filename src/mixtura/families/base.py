@@ -31,7 +31,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from mixtura.errors import UsageError
-from mixtura.stats import Array, IntArray, Stats, tree_sum
+from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats, tree_sum
 
 if TYPE_CHECKING:
     from mixtura.source import Block
@@ -49,10 +49,10 @@ class Support(Enum):
     REAL = "real numbers"
     COUNTS = "whole numbers >= 0"
 
-    def contains(self, X: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def contains(self, X: Array) -> BoolArray:
         """Tell for each entry of X whether it lies in the support."""
         if self is Support.COUNTS:
-            return (X >= 0) & (X == np.floor(X))
+            return np.asarray((X >= 0) & (np.floor(X) == X))
         return np.isfinite(X)
 
 
@@ -158,7 +158,7 @@ class Family(ABC, Generic[P]):
         """Statistics of a rough start, made safe for components of a few rows."""
         return stats
 
-    def at_boundary(self, params: P) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def at_boundary(self, params: P) -> BoolArray:
         """Tell which components sit on a bound that keeps the likelihood finite, (K,)."""
         return np.zeros(len(self.mean(params)), dtype=bool)
 
@@ -201,13 +201,15 @@ class Family(ABC, Generic[P]):
         """Put the components of two parameter sets behind each other; shared arrays from the first."""
         counts = len(self.mean(first)), len(self.mean(second))
         arrays = [
-            a if len(a) == 1 < counts[0] else np.concatenate([a, np.broadcast_to(b, (counts[1], *b.shape[1:]))])
+            a
+            if len(a) == 1 < counts[0]
+            else np.concatenate([a, np.broadcast_to(b, (counts[1], *b.shape[1:]))])
             for a, b in zip(first, second, strict=True)
         ]
         return self._params(arrays)
 
     def posterior(
-        self, params: P, log_weights: Array, X: Array, n_threads: int = 1
+        self, params: P, log_weights: Array, X: Rows, n_threads: int = 1
     ) -> tuple[Array, Array]:
         """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
         joint = self.log_density(params, np.asarray(X, dtype=float)) + log_weights

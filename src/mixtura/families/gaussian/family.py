@@ -14,7 +14,7 @@ from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families.base import Family, Profile
 from mixtura.families.gaussian.packing import second_moments, unpack
 from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
-from mixtura.stats import Array, IntArray, Stats
+from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats
 
 if TYPE_CHECKING:
     from mixtura.source import Block
@@ -124,7 +124,7 @@ class Gaussian(Family[GaussianParams]):
         return out - self._log_unit
 
     def posterior(
-        self, params: GaussianParams, log_weights: Array, X: Array, n_threads: int = 1
+        self, params: GaussianParams, log_weights: Array, X: Rows, n_threads: int = 1
     ) -> tuple[Array, Array]:
         """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
         log_density, R = np.empty(len(X)), np.empty((len(X), len(params.means)))
@@ -138,11 +138,11 @@ class Gaussian(Family[GaussianParams]):
         self, params: GaussianParams, log_weights: Array, block: Block, n_threads: int = 1
     ) -> Stats:
         """E step and statistics of one block in one compiled pass."""
-        *arrays, loglik, entropy, mass = _kernel.em_pass(
+        weight, total, shared, loglik, entropy, mass = _kernel.em_pass(
             self._scaled(block.X), block.w, block.labels, log_weights,
             params.means, params.factors, int(self.geometry), n_threads,
         )  # fmt: skip
-        return Stats(*arrays, loglik - mass * self._log_unit, entropy, mass)
+        return Stats(weight, total, shared, loglik - mass * self._log_unit, entropy, mass)
 
     def accumulate(self, params: GaussianParams | None, X: Array, R: Array) -> Stats:
         """Weights, sums and scatter about the current means, or about the origin at first."""
@@ -200,11 +200,11 @@ class Gaussian(Family[GaussianParams]):
             floor=floor,
         )
 
-    def at_boundary(self, params: GaussianParams) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def at_boundary(self, params: GaussianParams) -> BoolArray:
         """Components whose covariance touches the floor, or is not positive definite."""
         n_components = len(params.means)
         singular = ~np.isfinite(params.factors).reshape(len(params.factors), -1).all(axis=1)
-        touching = singular.copy()
+        touching: BoolArray = singular.copy()
         if self.floor is not None:
             for k in np.flatnonzero(~singular):
                 touching[k] = self._least_ratio(params.covariances[k]) < 1.0 + 1e-6
@@ -214,7 +214,9 @@ class Gaussian(Family[GaussianParams]):
 
     def mean(self, params: GaussianParams) -> Array:
         """Component means in units of the data, (K, d)."""
-        return np.ldexp(params.means, self.exponents) if self.exponents else params.means
+        return (
+            np.asarray(np.ldexp(params.means, self.exponents)) if self.exponents else params.means
+        )
 
     def covariances(self, params: GaussianParams) -> Array:
         """Covariances in squared units of the data, in the shape's layout."""
@@ -247,7 +249,7 @@ class Gaussian(Family[GaussianParams]):
             else:
                 rows[own] *= np.sqrt(covariance)
         rows += params.means[labels]
-        return np.ldexp(rows, self.exponents) if self.exponents else rows
+        return np.asarray(np.ldexp(rows, self.exponents)) if self.exponents else rows
 
     def n_free(self, n_components: int) -> int:
         """Means and covariances, (K d) + those of the shape."""
@@ -266,12 +268,16 @@ class Gaussian(Family[GaussianParams]):
         if self.geometry in (Geometry.DENSE, Geometry.TIED):
             W = np.broadcast_to(params.factors, (n_components, d, d))
             precision = W.transpose(0, 2, 1) @ W
-            scatter = unpack(stats.shared[None] if self.geometry is Geometry.TIED else stats.total[:, d:], d)
+            scatter = unpack(
+                stats.shared[None] if self.geometry is Geometry.TIED else stats.total[:, d:], d
+            )
             if self.geometry is Geometry.TIED:
                 precision, weight = precision[:1], weight.sum(keepdims=True)
             inner = precision @ scatter @ precision
             gradient = 0.5 * (inner - weight[:, None, None] * precision)
-            return np.einsum("kij,kj->ki", np.broadcast_to(precision, (n_components, d, d)), s1), gradient
+            return np.einsum(
+                "kij,kj->ki", np.broadcast_to(precision, (n_components, d, d)), s1
+            ), gradient
         variance = params.covariances
         size = d if self.geometry is Geometry.SPHERICAL else 1
         scatter = stats.total[:, d:] if self.geometry is Geometry.DIAGONAL else stats.total[:, d]
@@ -302,7 +308,9 @@ class Gaussian(Family[GaussianParams]):
             flipped = params.covariances.transpose(0, 2, 1)
             if not np.allclose(params.covariances, flipped, rtol=1e-8, atol=0):
                 return "a covariance is not symmetric"
-        return None if np.isfinite(params.factors).all() else "a covariance is not positive definite"
+        return (
+            None if np.isfinite(params.factors).all() else "a covariance is not positive definite"
+        )
 
     def adopt(self, params: GaussianParams, other: Family[Any]) -> GaussianParams:
         """Parameters of another Gaussian family in this one's units and shape."""
@@ -344,7 +352,7 @@ class Gaussian(Family[GaussianParams]):
     def _log_unit(self) -> float:
         return LOG_2 * sum(self.exponents)
 
-    def _scaled(self, X: Array) -> Array:
+    def _scaled(self, X: Rows) -> Rows:
         return np.ldexp(X, -np.asarray(self.exponents)) if self.exponents else X
 
     def _origins(self, n_components: int) -> Array:
@@ -367,7 +375,12 @@ class Gaussian(Family[GaussianParams]):
 
     def _check_layout(self, means: Array, covariances: Array) -> None:
         d, n_components = self.n_features, len(means)
-        tail = {Geometry.DENSE: (d, d), Geometry.TIED: (d, d), Geometry.DIAGONAL: (d,), Geometry.SPHERICAL: ()}
+        tail = {
+            Geometry.DENSE: (d, d),
+            Geometry.TIED: (d, d),
+            Geometry.DIAGONAL: (d,),
+            Geometry.SPHERICAL: (),
+        }
         needed = (1 if self.shape.is_shared else n_components, *tail[self.geometry])
         if means.shape != (n_components, d):
             raise UsageError.argument("means", means.shape, f"of shape (K, {d})")
@@ -384,5 +397,3 @@ def regular(covariance: Array) -> Array:
         return covariance
     clipped = (vectors * np.maximum(values, COLLINEAR)) @ vectors.T
     return np.asarray(clipped * (scale[:, None] * scale))
-
-

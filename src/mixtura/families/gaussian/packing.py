@@ -11,7 +11,7 @@ from mixtura.stats import Array
 def pack(matrices: Array) -> Array:
     """Lower triangles of (K, d, d) matrices, (K, d (d + 1) / 2)."""
     rows, columns = np.tril_indices(matrices.shape[-1])
-    return matrices[:, rows, columns]
+    return np.asarray(matrices[:, rows, columns])
 
 
 def unpack(packed: Array, n_features: int) -> Array:
@@ -29,4 +29,4 @@ def second_moments(shift: Array, geometry: Geometry) -> Array:
         return pack(shift[:, :, None] * shift[:, None, :])
     if geometry is Geometry.DIAGONAL:
         return shift * shift
-    return np.einsum("kj,kj->k", shift, shift)[:, None]
+    return np.asarray(np.einsum("kj,kj->k", shift, shift)[:, None])

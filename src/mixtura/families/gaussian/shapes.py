@@ -43,7 +43,7 @@ class Shape:
 
     def n_covariance(self, n_components: int, n_features: int) -> int:
         """Free covariance parameters: those of volume, shape and orientation together."""
-        volume, shape, orientation = self.name
+        volume, shape, orientation = tuple(self.name)
         times = {"I": 0, "E": 1, "V": n_components}
         return (
             times[volume]
