@@ -1,0 +1,367 @@
+#include "density.hpp"
+
+namespace mixtura {
+namespace MIXTURA_VARIANT {
+namespace {
+
+// Squared distances stop here, so that rows whose square overflows keep finite log-densities.
+constexpr double greatest_square = 1e305;
+
+MIXTURA_INLINE void put_density(double constant, Vec square, double* density, double* row_max) {
+    Vec value = constant - smaller_of(square, splat(greatest_square));
+    store(density, value);
+    store(row_max, greater_of(value, load(row_max)));
+}
+
+// ---- dense factor, few features: everything unrolled ----
+
+// factor: the rows of the lower triangle, one after the other.
+template <int D>
+void small_panel(const double* x, Index x_stride, const double* mean, const double* factor,
+                 double constant, double* density, double* row_max) {
+    constexpr int V = small_vectors;
+    Vec y[D][V], square[V];
+    MIXTURA_UNROLL
+    for (int j = 0; j < D; ++j) {
+        MIXTURA_UNROLL
+        for (int v = 0; v < V; ++v) y[j][v] = load(x + j * x_stride + v * lanes) - mean[j];
+    }
+    MIXTURA_UNROLL
+    for (int v = 0; v < V; ++v) square[v] = splat(0);
+    MIXTURA_UNROLL
+    for (int i = 0; i < D; ++i) {
+        Vec z[V];
+        MIXTURA_UNROLL
+        for (int v = 0; v < V; ++v) z[v] = y[0][v] * factor[i * (i + 1) / 2];
+        MIXTURA_UNROLL
+        for (int j = 1; j <= i; ++j) {
+            MIXTURA_UNROLL
+            for (int v = 0; v < V; ++v) z[v] += y[j][v] * factor[i * (i + 1) / 2 + j];
+        }
+        MIXTURA_UNROLL
+        for (int v = 0; v < V; ++v) square[v] += z[v] * z[v];
+    }
+    MIXTURA_UNROLL
+    for (int v = 0; v < V; ++v) {
+        put_density(constant, square[v], density + v * lanes, row_max + v * lanes);
+    }
+}
+
+template <int D>
+void small_block(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
+                 double* density, double* row_max) {
+    for (Index k = 0; k < plan.shape.n_components; ++k) {
+        const double* factor = plan.factors + k * (D * (D + 1) / 2);
+        for (Index g = 0; g < n_panels; ++g) {
+            small_panel<D>(x + g * layout.panel, layout.x_stride, plan.means + k * D, factor,
+                           plan.constants[k],
+                           density + g * layout.density_stride + k * layout.panel,
+                           row_max + g * layout.panel);
+        }
+    }
+}
+
+using SmallBlock = void (*)(const Plan&, const Layout&, const double*, Index, double*, double*);
+constexpr SmallBlock small_blocks[most_small_features] = {
+    small_block<1>,  small_block<2>,  small_block<3>,  small_block<4>,
+    small_block<5>,  small_block<6>,  small_block<7>,  small_block<8>,
+    small_block<9>,  small_block<10>, small_block<11>, small_block<12>,
+    small_block<13>, small_block<14>, small_block<15>, small_block<16>};
+
+// ---- dense factor, many features: register tiles ----
+
+// R rows of the factor, first of them row i0, times the centred panel y. The packed factor has
+// for each column j < i0 its R entries, then the columns of the triangle, shorter and shorter.
+template <int R>
+MIXTURA_INLINE const double* tile_product(const double* factor, const double* y, Index i0,
+                                          Vec (&z)[R][tile_vectors]) {
+    constexpr int V = tile_vectors;
+    MIXTURA_UNROLL
+    for (int r = 0; r < R; ++r) {
+        MIXTURA_UNROLL
+        for (int v = 0; v < V; ++v) z[r][v] = splat(0);
+    }
+    for (Index j = 0; j < i0; ++j, y += V * lanes, factor += R) {
+        Vec column[V];
+        MIXTURA_UNROLL
+        for (int v = 0; v < V; ++v) column[v] = load(y + v * lanes);
+        MIXTURA_UNROLL
+        for (int r = 0; r < R; ++r) {
+            MIXTURA_UNROLL
+            for (int v = 0; v < V; ++v) z[r][v] += column[v] * factor[r];
+        }
+    }
+    MIXTURA_UNROLL
+    for (int j = 0; j < R; ++j) {
+        MIXTURA_UNROLL
+        for (int r = j; r < R; ++r) {
+            MIXTURA_UNROLL
+            for (int v = 0; v < V; ++v) z[r][v] += load(y + v * lanes) * factor[r - j];
+        }
+        factor += R - j;
+        y += V * lanes;
+    }
+    return factor;
+}
+
+template <int R>
+MIXTURA_INLINE const double* tile_square(const double* factor, const double* y, Index i0,
+                                         Vec (&square)[tile_vectors]) {
+    Vec z[R][tile_vectors];
+    factor = tile_product<R>(factor, y, i0, z);
+    MIXTURA_UNROLL
+    for (int r = 0; r < R; ++r) {
+        MIXTURA_UNROLL
+        for (int v = 0; v < tile_vectors; ++v) square[v] += z[r][v] * z[r][v];
+    }
+    return factor;
+}
+
+template <int R>
+const double* tile_whiten(const double* factor, const double* y, Index i0, double* out,
+                          Index stride) {
+    Vec z[R][tile_vectors];
+    factor = tile_product<R>(factor, y, i0, z);
+    MIXTURA_UNROLL
+    for (int r = 0; r < R; ++r) {
+        MIXTURA_UNROLL
+        for (int v = 0; v < tile_vectors; ++v) store(out + (i0 + r) * stride + v * lanes, z[r][v]);
+    }
+    return factor;
+}
+
+// The ragged tile comes first, where it is a small triangle instead of a long thin strip.
+template <int R>
+const double* ragged_square(int rows, const double* factor, const double* y,
+                            Vec (&square)[tile_vectors]) {
+    if constexpr (R > 0) {
+        if (rows == R) return tile_square<R>(factor, y, 0, square);
+        return ragged_square<R - 1>(rows, factor, y, square);
+    }
+    return factor;
+}
+
+template <int R>
+const double* ragged_whiten(int rows, const double* factor, const double* y, double* out,
+                            Index stride) {
+    if constexpr (R > 0) {
+        if (rows == R) return tile_whiten<R>(factor, y, 0, out, stride);
+        return ragged_whiten<R - 1>(rows, factor, y, out, stride);
+    }
+    return factor;
+}
+
+MIXTURA_INLINE void centre_panel(const double* x, Index stride, const double* mean, Index d,
+                                 double* y) {
+    for (Index j = 0; j < d; ++j, x += stride, y += tile_vectors * lanes) {
+        MIXTURA_UNROLL
+        for (int v = 0; v < tile_vectors; ++v) store(y + v * lanes, load(x + v * lanes) - mean[j]);
+    }
+}
+
+void tiled_block(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
+                 double* y, double* density, double* row_max) {
+    const Index d = plan.shape.n_features;
+    const int ragged = static_cast<int>(d % tile_rows);
+    for (Index k = 0; k < plan.shape.n_components; ++k) {
+        for (Index g = 0; g < n_panels; ++g) {
+            centre_panel(x + g * layout.panel, layout.x_stride, plan.means + k * d, d, y);
+            Vec square[tile_vectors];
+            MIXTURA_UNROLL
+            for (int v = 0; v < tile_vectors; ++v) square[v] = splat(0);
+            const double* factor = plan.factors + k * plan.shape.triangle();
+            factor = ragged_square<tile_rows - 1>(ragged, factor, y, square);
+            for (Index i0 = ragged; i0 < d; i0 += tile_rows) {
+                factor = tile_square<tile_rows>(factor, y, i0, square);
+            }
+            double* out = density + g * layout.density_stride + k * layout.panel;
+            double* greatest = row_max + g * layout.panel;
+            MIXTURA_UNROLL
+            for (int v = 0; v < tile_vectors; ++v) {
+                put_density(plan.constants[k], square[v], out + v * lanes, greatest + v * lanes);
+            }
+        }
+    }
+}
+
+// The triangle of rows i0 .. i0+R-1 in the order in which tile_product reads it.
+double* pack_tile(const double* factor, Index d, Index i0, Index rows, double* out) {
+    for (Index j = 0; j < i0 + rows; ++j) {
+        for (Index i = j < i0 ? i0 : j; i < i0 + rows; ++i) *out++ = factor[i * d + j];
+    }
+    return out;
+}
+
+void pack_triangle(const double* factor, Index d, bool tiled, double* out) {
+    if (!tiled) {
+        for (Index i = 0; i < d; ++i) {
+            for (Index j = 0; j <= i; ++j) *out++ = factor[i * d + j];
+        }
+        return;
+    }
+    Index ragged = d % tile_rows;
+    out = pack_tile(factor, d, 0, ragged, out);
+    for (Index i0 = ragged; i0 < d; i0 += tile_rows) out = pack_tile(factor, d, i0, tile_rows, out);
+}
+
+// ---- diagonal and spherical factors ----
+
+// Scaled: every feature has its own factor. Otherwise one factor serves all of them.
+template <bool Scaled, int V>
+void plain_block(const Plan& plan, const Layout& layout, const double* x, Index x_stride,
+                 const double* means, const double* factors, Index factor_stride, Index n_panels,
+                 double* density, double* row_max) {
+    const Index d = plan.shape.n_features;
+    for (Index k = 0; k < plan.shape.n_components; ++k) {
+        const double* mean = means + k * d;
+        const double* factor = factors + k * factor_stride;
+        for (Index g = 0; g < n_panels; ++g) {
+            const double* p = x + g * layout.panel;
+            Vec square[V];
+            MIXTURA_UNROLL
+            for (int v = 0; v < V; ++v) square[v] = splat(0);
+            for (Index j = 0; j < d; ++j, p += x_stride) {
+                Vec m = splat(mean[j]), f = splat(Scaled ? factor[j] : 1.0);
+                MIXTURA_UNROLL
+                for (int v = 0; v < V; ++v) {
+                    Vec z = load(p + v * lanes) - m;
+                    if (Scaled) z = z * f;
+                    square[v] += z * z;
+                }
+            }
+            double* out = density + g * layout.density_stride + k * layout.panel;
+            double* greatest = row_max + g * layout.panel;
+            MIXTURA_UNROLL
+            for (int v = 0; v < V; ++v) {
+                if (!Scaled) square[v] = square[v] * factor[0] * factor[0];
+                put_density(plan.constants[k], square[v], out + v * lanes, greatest + v * lanes);
+            }
+        }
+    }
+}
+
+// ---- one dense factor for all components ----
+
+// Packed: the tiled factor, the centre, the whitened centred means (K, d), and a single 1.
+struct TiedParts {
+    const double *factor, *centre, *means, *one;
+    TiedParts(const Shape& s, const double* packed)
+        : factor(packed),
+          centre(factor + s.triangle()),
+          means(centre + s.n_features),
+          one(means + s.n_components * s.n_features) {}
+};
+
+void pack_tied(const ScaledModel& model, double* packed) {
+    const Shape& shape = model.shape;
+    const Index d = shape.n_features, n = shape.n_components;
+    TiedParts parts(shape, packed);
+    pack_triangle(model.factors, d, true, packed);
+    double* centre = packed + (parts.centre - packed);
+    double* means = packed + (parts.means - packed);
+    packed[parts.one - packed] = 1;
+    for (Index j = 0; j < d; ++j) {
+        double sum = 0;
+        for (Index k = 0; k < n; ++k) sum += (model.means[k * d + j] - model.means[j]) / double(n);
+        centre[j] = model.means[j] + sum;
+    }
+    for (Index k = 0; k < n; ++k) {
+        for (Index i = 0; i < d; ++i) {
+            double z = 0;
+            for (Index j = 0; j <= i; ++j) {
+                z += model.factors[i * d + j] * (model.means[k * d + j] - centre[j]);
+            }
+            means[k * d + i] = z;
+        }
+    }
+}
+
+// Rows are whitened once, z = factor (x - centre); then the components are spheres around the
+// whitened means.
+void tied_block(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
+                double* work, double* density, double* row_max) {
+    const Index d = plan.shape.n_features;
+    const TiedParts parts(plan.shape, plan.factors);
+    const int ragged = static_cast<int>(d % tile_rows);
+    double* white = work;
+    double* y = work + d * layout.x_stride;
+    for (Index g = 0; g < n_panels; ++g) {
+        centre_panel(x + g * layout.panel, layout.x_stride, parts.centre, d, y);
+        double* out = white + g * layout.panel;
+        const double* factor = parts.factor;
+        factor = ragged_whiten<tile_rows - 1>(ragged, factor, y, out, layout.x_stride);
+        for (Index i0 = ragged; i0 < d; i0 += tile_rows) {
+            factor = tile_whiten<tile_rows>(factor, y, i0, out, layout.x_stride);
+        }
+    }
+    plain_block<false, tile_vectors>(plan, layout, white, layout.x_stride, parts.means, parts.one,
+                                     0, n_panels, density, row_max);
+}
+
+bool is_small(const Shape& shape) {
+    return shape.geometry == Geometry::dense && shape.n_features <= most_small_features;
+}
+
+}  // namespace
+
+Index packed_factor_size(const Shape& shape) {
+    switch (shape.geometry) {
+        case Geometry::dense:
+            return shape.n_components * shape.triangle();
+        case Geometry::tied:
+            return shape.triangle() + (1 + shape.n_components) * shape.n_features + 1;
+        default:
+            return shape.n_components * shape.factor_size();
+    }
+}
+
+void pack_factors(const ScaledModel& model, double* packed) {
+    const Shape& shape = model.shape;
+    if (shape.geometry == Geometry::tied) return pack_tied(model, packed);
+    for (Index k = 0; k < shape.n_components; ++k) {
+        const double* factor = model.factors + k * shape.factor_size();
+        if (shape.geometry == Geometry::dense) {
+            pack_triangle(factor, shape.n_features, !is_small(shape), packed + k * shape.triangle());
+        } else {
+            for (Index i = 0; i < shape.factor_size(); ++i) {
+                packed[k * shape.factor_size() + i] = factor[i];
+            }
+        }
+    }
+}
+
+Index density_work_size(const Shape& shape, const Layout& layout) {
+    Index panel = shape.n_features * layout.panel;
+    if (shape.geometry == Geometry::tied) return panel + shape.n_features * layout.x_stride;
+    return shape.geometry == Geometry::dense && !is_small(shape) ? panel : 0;
+}
+
+void log_densities(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
+                   double* work, double* density, double* row_max) {
+    const Shape& shape = plan.shape;
+    for (Index n = 0; n < n_panels * layout.panel; n += lanes) store(row_max + n, splat(-1e308));
+    switch (shape.geometry) {
+        case Geometry::dense:
+            if (is_small(shape)) {
+                small_blocks[shape.n_features - 1](plan, layout, x, n_panels, density, row_max);
+            } else {
+                tiled_block(plan, layout, x, n_panels, work, density, row_max);
+            }
+            break;
+        case Geometry::tied:
+            tied_block(plan, layout, x, n_panels, work, density, row_max);
+            break;
+        case Geometry::diagonal:
+            plain_block<true, plain_vectors>(plan, layout, x, layout.x_stride, plan.means,
+                                             plan.factors, shape.n_features, n_panels, density,
+                                             row_max);
+            break;
+        case Geometry::spherical:
+            plain_block<false, plain_vectors>(plan, layout, x, layout.x_stride, plan.means,
+                                              plan.factors, 1, n_panels, density, row_max);
+            break;
+    }
+}
+
+}  // namespace MIXTURA_VARIANT
+}  // namespace mixtura

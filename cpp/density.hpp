@@ -1,0 +1,19 @@
+// Log-densities of a block of rows under every component, in base 2.
+#pragma once
+
+#include "layout.hpp"
+
+namespace mixtura {
+namespace MIXTURA_VARIANT {
+
+Index packed_factor_size(const Shape& shape);
+void pack_factors(const ScaledModel& model, double* packed);
+
+Index density_work_size(const Shape& shape, const Layout& layout);
+
+// Fills `density` for panels 0 .. n_panels-1 and `row_max` with the greatest of each row.
+void log_densities(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
+                   double* work, double* density, double* row_max);
+
+}  // namespace MIXTURA_VARIANT
+}  // namespace mixtura

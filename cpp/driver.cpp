@@ -1,0 +1,273 @@
+// Passes over all rows: threads, the order of merging, interruption.
+//
+// Threads are started for one call and joined before it returns; nothing outlives a call. Rows
+// are handed out in groups of chunks by a counter, so a slowed core only takes fewer of them.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "kernel.hpp"
+#include "memory.hpp"
+#include "merge_tree.hpp"
+#include "plan.hpp"
+
+namespace mixtura {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Does the chunk with this number; one per thread, made by that thread.
+using ChunkTask = std::function<void(Index chunk)>;
+
+struct Grid {
+    Index n_rows, n_chunks, group_chunks, n_groups;
+    int group_level, n_threads;
+
+    Span span(Index chunk) const {
+        Index first = chunk * chunk_rows;
+        return {first, std::min(chunk_rows, n_rows - first)};
+    }
+};
+
+// Rough seconds of a pass, for the choice of threads only.
+double estimated_seconds(const Shape& shape, Index n_rows) {
+    double d = double(shape.n_features), k = double(shape.n_components);
+    double per_component = shape.geometry == Geometry::dense ? d * (d + 1) : 6 * d;
+    double shared = shape.geometry == Geometry::tied ? 2 * d * d : 2 * d;
+    return double(n_rows) * (k * (per_component + 20) + shared) / 2e10;
+}
+
+// Groups hold 2^level chunks: enough work to hide the hand-out, few enough to level the load.
+Grid make_grid(const Shape& shape, Index n_rows, int n_threads) {
+    constexpr double least_group_seconds = 25e-6;
+    Grid grid{};
+    grid.n_rows = n_rows;
+    grid.n_chunks = (n_rows + chunk_rows - 1) / chunk_rows;
+    double chunk_seconds = estimated_seconds(shape, chunk_rows);
+    grid.group_chunks = 1;
+    while (grid.group_chunks < grid.n_chunks &&
+           (double(grid.group_chunks) * chunk_seconds < least_group_seconds ||
+            grid.n_chunks / grid.group_chunks > 32 * Index(n_threads))) {
+        grid.group_chunks *= 2;
+        grid.group_level += 1;
+    }
+    grid.n_groups = (grid.n_chunks + grid.group_chunks - 1) / grid.group_chunks;
+    bool tiny = estimated_seconds(shape, n_rows) < 50e-6;
+    grid.n_threads = tiny ? 1 : int(std::min<Index>(n_threads, grid.n_groups));
+    return grid;
+}
+
+// Asks the caller now and then whether to go on.
+class Watch {
+  public:
+    explicit Watch(const Execution& how) : how_(how), next_(Clock::now() + interval) {}
+    bool says_stop() {
+        if (!how_.interrupted || Clock::now() < next_) return false;
+        next_ = Clock::now() + interval;
+        return how_.interrupted(how_.context);
+    }
+
+  private:
+    static constexpr std::chrono::milliseconds interval{50};
+    const Execution& how_;
+    Clock::time_point next_;
+};
+
+// Runs `work(watch or null)` on every thread; `work` returns when there is nothing left to do.
+class Team {
+  public:
+    Team(const Execution& how, int n_threads) : how_(how), n_threads_(n_threads) {}
+
+    void run(const std::function<void(Watch*)>& work) {
+        std::vector<std::thread> helpers;
+        try {
+            for (int i = 1; i < n_threads_; ++i) helpers.emplace_back([&] { guarded(work, nullptr); });
+        } catch (const std::system_error&) {
+            // The system gives no more threads: those that started share the work.
+        }
+        Watch watch(how_);
+        guarded(work, &watch);
+        for (std::thread& helper : helpers) helper.join();
+        if (error_) std::rethrow_exception(error_);
+    }
+
+    // True when the thread should give up: interrupted, or another thread failed.
+    bool stopped(Watch* watch) {
+        if (watch && watch->says_stop()) fail(std::make_exception_ptr(Interrupted{}));
+        return stop_.load(std::memory_order_relaxed);
+    }
+
+  private:
+    void guarded(const std::function<void(Watch*)>& work, Watch* watch) {
+        try {
+            work(watch);
+        } catch (...) {
+            fail(std::current_exception());
+        }
+    }
+    void fail(std::exception_ptr error) {
+        std::lock_guard<std::mutex> hold(mutex_);
+        if (!error_) error_ = error;
+        stop_.store(true);
+    }
+
+    const Execution& how_;
+    int n_threads_;
+    std::atomic<bool> stop_{false};
+    std::mutex mutex_;
+    std::exception_ptr error_;
+};
+
+// Calls a task for every chunk, in any order.
+void for_each_chunk(const Grid& grid, const Execution& how,
+                    const std::function<ChunkTask()>& make_task) {
+    Team team(how, grid.n_threads);
+    std::atomic<Index> next_group{0};
+    team.run([&](Watch* watch) {
+        ChunkTask task = make_task();
+        for (Index g; (g = next_group.fetch_add(1)) < grid.n_groups;) {
+            Index end = std::min(grid.n_chunks, (g + 1) * grid.group_chunks);
+            for (Index chunk = g * grid.group_chunks; chunk < end; ++chunk) {
+                if (team.stopped(watch)) return;
+                task(chunk);
+            }
+        }
+    });
+}
+
+// The merge tree of groups, filled by all threads; merging itself happens outside of the lock.
+class SharedTree {
+  public:
+    explicit SharedTree(Index size) : tree_(size) {}
+    void add(int level, Index index, Buffer values) {
+        Buffer sibling;
+        for (;; ++level, index /= 2) {
+            {
+                std::lock_guard<std::mutex> hold(mutex_);
+                if (tree_.try_add(level, index, values, sibling)) return;
+            }
+            tree_.merge(values.get(), sibling.get());
+            sibling.reset();
+        }
+    }
+    Buffer collapse() { return tree_.collapse(); }
+
+  private:
+    std::mutex mutex_;
+    MergeTree tree_;
+};
+
+// Fills one leaf; one per thread.
+using LeafTask = std::function<void(Span, double* leaf)>;
+
+void reduce(const Shape& shape, Index n_rows, const Execution& how,
+            const std::function<LeafTask()>& make_task, double* statistics) {
+    Grid grid = make_grid(shape, n_rows, how.n_threads);
+    if (grid.n_chunks == 0) {
+        std::fill(statistics, statistics + shape.leaf_size(), 0.0);
+        return;
+    }
+    Team team(how, grid.n_threads);
+    SharedTree groups(shape.leaf_size());
+    std::atomic<Index> next_group{0};
+    team.run([&](Watch* watch) {
+        LeafTask task = make_task();
+        MergeTree tree(shape.leaf_size());
+        for (Index g; (g = next_group.fetch_add(1)) < grid.n_groups;) {
+            Index start = g * grid.group_chunks;
+            Index end = std::min(grid.n_chunks, start + grid.group_chunks);
+            for (Index chunk = start; chunk < end; ++chunk) {
+                if (team.stopped(watch)) return;
+                Buffer leaf = tree.take_buffer();
+                task(grid.span(chunk), leaf.get());
+                tree.add(0, chunk - start, std::move(leaf));
+            }
+            groups.add(grid.group_level, g, tree.collapse());
+        }
+    });
+    Buffer result = groups.collapse();
+    std::copy(result.get(), result.get() + shape.leaf_size(), statistics);
+}
+
+void check_labels(const Rows& rows, Index n_components) {
+    for (Index n = 0; rows.labels && n < rows.x.n_rows; ++n) {
+        std::int32_t label = rows.labels[n];
+        if (label < -1 || label >= n_components) {
+            throw std::invalid_argument("label " + std::to_string(label) + " at row " +
+                                        std::to_string(n) + " is not in -1 .. " +
+                                        std::to_string(n_components - 1));
+        }
+    }
+}
+
+}  // namespace
+
+void em_pass(const Model& model, const Rows& rows, const Execution& how, double* statistics) {
+    check_labels(rows, model.shape.n_components);
+    const Variant& variant = *how.variant;
+    PlanStorage storage(model, variant);
+    const Plan& plan = storage.plan();
+    auto make_task = [&]() -> LeafTask {
+        std::shared_ptr<double[]> scratch(make_buffer(variant.scratch_size(plan.shape)));
+        return [&, scratch](Span span, double* leaf) {
+            variant.em_chunk(plan, rows, span, scratch.get(), leaf);
+        };
+    };
+    reduce(plan.shape, rows.x.n_rows, how, make_task, statistics);
+}
+
+void score(const Model& model, const Rows& rows, const Execution& how, const Scores& scores) {
+    const Variant& variant = *how.variant;
+    PlanStorage storage(model, variant);
+    const Plan& plan = storage.plan();
+    Grid grid = make_grid(plan.shape, rows.x.n_rows, how.n_threads);
+    for_each_chunk(grid, how, [&]() -> ChunkTask {
+        std::shared_ptr<double[]> scratch(make_buffer(variant.scratch_size(plan.shape)));
+        return [&, scratch](Index chunk) {
+            variant.score_chunk(plan, rows, grid.span(chunk), scratch.get(), scores);
+        };
+    });
+}
+
+void accumulate(const Shape& shape, const double* means, const Rows& rows,
+                const Matrix& responsibilities, const Execution& how, double* statistics) {
+    const Variant& variant = *how.variant;
+    Plan plan{shape, means, nullptr, nullptr};
+    auto make_task = [&]() -> LeafTask {
+        std::shared_ptr<double[]> scratch(make_buffer(variant.scratch_size(shape)));
+        return [&, scratch](Span span, double* leaf) {
+            variant.accumulate_chunk(plan, rows, responsibilities, span, scratch.get(), leaf);
+        };
+    };
+    reduce(shape, rows.x.n_rows, how, make_task, statistics);
+}
+
+double peak_gflops(const Variant& variant, int n_threads) {
+    constexpr Index repeats = 4000000;
+    Execution how{&variant, n_threads, nullptr, nullptr};
+    std::atomic<double> operations{0};
+    double best = 0;
+    for (int trial = 0; trial < 5; ++trial) {
+        operations = 0;
+        Clock::time_point start = Clock::now();
+        Team(how, n_threads).run([&](Watch*) {
+            double done = variant.multiply_add(repeats), seen = operations.load();
+            while (!operations.compare_exchange_weak(seen, seen + done)) {
+            }
+        });
+        std::chrono::duration<double> seconds = Clock::now() - start;
+        best = std::max(best, operations.load() / seconds.count() / 1e9);
+    }
+    return best;
+}
+
+}  // namespace mixtura

@@ -1,0 +1,46 @@
+"""The compiled data pass of Gaussian mixtures."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float64] | NDArray[np.float32]
+Array = NDArray[np.float64]
+
+CHUNK_ROWS: int
+
+def em_pass(
+    X: Rows,
+    weights: Array | None,
+    labels: NDArray[np.int32] | None,
+    log_weights: Array,
+    means: Array,
+    factors: Array,
+    geometry: int,
+    n_threads: int,
+) -> tuple[Array, Array, Array, float, float, float]: ...
+def score(
+    X: Rows,
+    log_weights: Array,
+    means: Array,
+    factors: Array,
+    geometry: int,
+    n_threads: int,
+    log_density: Array | None = None,
+    responsibilities: Array | None = None,
+    labels: NDArray[np.int64] | None = None,
+) -> None: ...
+def component_log_density(
+    X: Rows, means: Array, factors: Array, geometry: int, n_threads: int, out: Array
+) -> None: ...
+def accumulate(
+    X: Rows,
+    weights: Array | None,
+    responsibilities: Rows,
+    means: Array,
+    geometry: int,
+    n_threads: int,
+) -> tuple[Array, Array, Array]: ...
+def variant() -> str: ...
+def variants() -> list[str]: ...
+def use_variant(name: str) -> None: ...
+def fma_peak(n_threads: int) -> float: ...
