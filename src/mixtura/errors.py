@@ -66,6 +66,16 @@ class UsageError(MixturaError):
             "E103", f"'{path}' exists already and was not touched. Replace it with --force."
         )
 
+    @classmethod
+    def no_folder(cls, path: object) -> Self:
+        """The folder of a result does not exist."""
+        return cls.of("E104", f"the folder of '{path}' does not exist. Create it first.")
+
+    @classmethod
+    def command_line(cls, problem: str, command: str) -> Self:
+        """A command was called with options that do not exist or fit."""
+        return cls.of("E105", f"{problem} See: {command} --help")
+
 
 class DataError(MixturaError):
     """The data cannot be used as they are."""
@@ -325,6 +335,11 @@ class ModelFileError(MixturaError):
     """A model file is damaged, of another kind, or of an unknown version."""
 
     exit_code = 4
+
+    @classmethod
+    def not_found(cls, path: object) -> Self:
+        """There is no such file."""
+        return cls.of("E400", f"no model file at '{path}'. Check the path.")
 
     @classmethod
     def damaged(cls, path: object, problem: str) -> Self:

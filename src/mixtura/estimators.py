@@ -329,7 +329,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         return mixture.sample(int(n_samples), np.random.Generator(np.random.Philox(seed)))
 
     def gradient(self, X: Any, sample_weight: Any = None) -> tuple[Array, ...]:
-        """Gradient of the total log-likelihood of X in the component parameters; zero at the fit."""
+        """Gradient of the total log-likelihood in the component parameters; zero at the fit."""
         mixture = self._fitted_mixture()
         source = self._source(X, reset=False, weights=sample_weight)
         return mixture.score(self._executor().reduce(mixture.evaluate, source))

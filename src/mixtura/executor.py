@@ -30,7 +30,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Local:
-    """This process; threads work inside each block and are joined before it returns.
+    """Work in this process; threads work inside each block and are joined before it returns.
 
     Parameters
     ----------

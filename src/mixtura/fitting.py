@@ -275,7 +275,7 @@ class Closing:
 
     @classmethod
     def of(cls, mixture: Mixture, block: Block, n_threads: int = 1) -> Closing:
-        """Count one block, a slice at a time: the responsibilities of all rows never exist at once."""
+        """Count one block, a slice at a time: (n, K) responsibilities never exist at once."""
         result = cls(0.0, 0.0, np.zeros(mixture.n_components))
         for rows, log_density, R in mixture.slices(block.X, n_threads):
             w = np.ones(len(R)) if block.w is None else block.w[rows]

@@ -197,17 +197,6 @@ class Family(ABC, Generic[P]):
         chosen = [a if len(a) == 1 < n_components else a[order] for a in params]
         return self._params(chosen)
 
-    def join(self, first: P, second: P) -> P:
-        """Put the components of two parameter sets behind each other; shared arrays from the first."""
-        counts = len(self.mean(first)), len(self.mean(second))
-        arrays = [
-            a
-            if len(a) == 1 < counts[0]
-            else np.concatenate([a, np.broadcast_to(b, (counts[1], *b.shape[1:]))])
-            for a, b in zip(first, second, strict=True)
-        ]
-        return self._params(arrays)
-
     def posterior(
         self, params: P, log_weights: Array, X: Rows, n_threads: int = 1
     ) -> tuple[Array, Array]:
@@ -294,7 +283,7 @@ class ExponentialFamily(Family[P]):
         return Stats(R.sum(axis=0), R.T @ self.features(X), np.zeros(0), mass=float(R.sum()))
 
     def maximise(self, stats: Stats, previous: P | None = None) -> P:
-        """Match the expected statistic to its weighted mean (Dempster et al. 1977, equation 2.3)."""
+        """Match the expected statistic to its weighted mean (Dempster et al. 1977, eq. 2.3)."""
         empty = stats.weight <= 0
         mean = stats.total / np.where(empty, 1.0, stats.weight)[:, None]
         if empty.any():

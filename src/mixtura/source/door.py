@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from mixtura.errors import DataTypeError, UsageError
+from mixtura.errors import DataError, DataTypeError, UsageError
 from mixtura.source.arrays import ArraySource, array_source, as_matrix
 from mixtura.source.arrow_files import ArrowFormat, ParquetFormat
 from mixtura.source.base import DataSource, checked_block_rows, regroup
@@ -265,26 +265,31 @@ def _without_missing(source: DataSource, data: object) -> DataSource:
 
 
 def _file_column(inspected: Inspected, name: Column) -> npt.NDArray[Any]:
+    """Values of one column over all files; types that differ are widened."""
+    pa = pyarrow()
+    tables = []
     files, formats, layouts = inspected
-    pieces = []
     for file, form, layout in zip(files, formats, layouts, strict=True):
         if layout.columns:
             at = Request(columns=[name]).choose(layout.columns).features[0]
-            pieces.extend(form.raw_column(file, layout, layout.columns[at]).chunks)
-    return _as_numpy(pieces, isinstance(formats[0], CsvFormat))
-
-
-def _as_numpy(pieces: list[Any], is_text: bool) -> npt.NDArray[Any]:
-    """Arrow arrays as one NumPy array; text as Python strings."""
-    pa = pyarrow()
-    types = pa.types
-    pieces = [p.dictionary_decode() if types.is_dictionary(p.type) else p for p in pieces]
-    if not pieces:
+            column = _plain(form.raw_column(file, layout, layout.columns[at]))
+            tables.append(pa.table({"column": column}))
+            try:
+                tables = [pa.concat_tables(tables, promote_options="permissive")]
+            except pa.ArrowException:
+                expected = f"type {tables[0].schema.types[0]}"
+                found = f"the type {column.type} in column '{name}'"
+                raise DataError.schema_drift(file.name, found, files[0].name, expected) from None
+    if not tables:
         return np.empty(0)
-    if len({piece.type for piece in pieces}) > 1:  # such as int64 here and float64 there
-        whole = pa.concat_arrays([piece.cast(pa.float64()) for piece in pieces])
-    else:
-        whole = pa.concat_arrays(pieces)
-    if is_text:
+    whole = tables[0].column(0)
+    if isinstance(formats[0], CsvFormat):
         whole = guessed_numbers(whole)
-    return np.asarray(whole.to_numpy(zero_copy_only=False))
+    return np.asarray(whole.to_numpy())
+
+
+def _plain(column: Any) -> Any:  # noqa: ANN401
+    """Arrow column with categories replaced by what they stand for."""
+    if pyarrow().types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return column

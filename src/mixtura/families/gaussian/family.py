@@ -288,7 +288,7 @@ class Gaussian(Family[GaussianParams]):
         return s1 / variance.reshape(len(variance), -1), gradient
 
     def standard_errors(self, params: GaussianParams, weight: Array) -> tuple[Array, ...]:
-        """Of means and covariances in units of the data; sqrt(S_ii/n), sqrt((S_ii S_jj + S_ij^2)/n)."""
+        """In units of the data: sqrt(S_ii / n) of means, sqrt((S_ii S_jj + S_ij^2) / n) of S_ij."""
         covariance = self.full_covariances(params)
         variance = np.einsum("kii->ki", covariance)
         n = weight[:, None]
@@ -360,7 +360,7 @@ class Gaussian(Family[GaussianParams]):
         return np.repeat(origin[None], n_components, axis=0)
 
     def _own_layout(self, covariance: Array) -> Array:
-        """A (d, d) matrix as a bound in this geometry: itself, its diagonal, or its mean variance."""
+        """A (d, d) matrix in this geometry: itself, its diagonal, or its mean variance."""
         if self.geometry in (Geometry.DENSE, Geometry.TIED):
             return covariance
         variances = np.diagonal(covariance).copy()
