@@ -135,7 +135,7 @@ def assert_same_bits(got, expected):
 SIZES = [1, 2, 3, 5, 7, 8, 13, 16, 17, 24, 33, 50]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def problem(geometry, K, d, weighted, shared=False):
     """Model, rows, weights and the reference: made once for all variants."""
     rng = np.random.default_rng([geometry, K, d, weighted])
@@ -438,32 +438,32 @@ def test_many_components_and_features(variant):
 
 
 BAD_CALLS = {
-    "means of another width": (dict(means=np.zeros((3, 4))), "4 columns, but X has 5"),
-    "means float32": (dict(means=np.zeros((3, 5), np.float32)), r"float64 array of shape \(3, 5\)"),
-    "factors too few": (dict(factors=np.zeros((2, 5, 5))), r"factors must be .*\(3, 5, 5\)"),
-    "log_weights too long": (dict(log_weights=np.zeros(4)), r"log_weights must be .*\(3,\)"),
-    "all empty": (dict(log_weights=np.full(3, -np.inf)), "no component"),
-    "log_weights NaN": (dict(log_weights=np.full(3, np.nan)), "log_weights"),
-    "factors NaN": (dict(factors=np.full((3, 5, 5), np.nan)), "factors of component 0"),
-    "means infinite": (dict(means=np.full((3, 5), np.inf)), r"means\[0\]"),
-    "weights too short": (dict(weights=np.ones(3)), r"weights must be .*\(10,\)"),
-    "labels int64": (dict(labels=np.zeros(10, np.int64)), "int32"),
-    "labels too great": (dict(labels=np.full(10, 3, np.int32)), "label 3 at row 0"),
-    "labels below -1": (dict(labels=np.full(10, -2, np.int32)), "label -2 at row 0"),
-    "X of integers": (dict(X=np.zeros((10, 5), int)), "X must be"),
-    "X with one dimension": (dict(X=np.zeros(10)), "X must be"),
-    "geometry": (dict(geometry=4), "geometry"),
-    "threads": (dict(n_threads=0), "n_threads"),
+    "means of another width": ({"means": np.zeros((3, 4))}, "4 columns, but X has 5"),
+    "means float32": ({"means": np.zeros((3, 5), np.float32)}, r"float64 array of shape \(3, 5\)"),
+    "factors too few": ({"factors": np.zeros((2, 5, 5))}, r"factors must be .*\(3, 5, 5\)"),
+    "log_weights too long": ({"log_weights": np.zeros(4)}, r"log_weights must be .*\(3,\)"),
+    "all empty": ({"log_weights": np.full(3, -np.inf)}, "no component"),
+    "log_weights NaN": ({"log_weights": np.full(3, np.nan)}, "log_weights"),
+    "factors NaN": ({"factors": np.full((3, 5, 5), np.nan)}, "factors of component 0"),
+    "means infinite": ({"means": np.full((3, 5), np.inf)}, r"means\[0\]"),
+    "weights too short": ({"weights": np.ones(3)}, r"weights must be .*\(10,\)"),
+    "labels int64": ({"labels": np.zeros(10, np.int64)}, "int32"),
+    "labels too great": ({"labels": np.full(10, 3, np.int32)}, "label 3 at row 0"),
+    "labels below -1": ({"labels": np.full(10, -2, np.int32)}, "label -2 at row 0"),
+    "X of integers": ({"X": np.zeros((10, 5), int)}, "X must be"),
+    "X with one dimension": ({"X": np.zeros(10)}, "X must be"),
+    "geometry": ({"geometry": 4}, "geometry"),
+    "threads": ({"n_threads": 0}, "n_threads"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_CALLS)
 def test_unusable_arguments_are_refused(case):
     change, message = BAD_CALLS[case]
-    good = dict(
-        X=np.zeros((10, 5)), weights=None, labels=None, log_weights=np.log(np.full(3, 1 / 3)),
-        means=np.zeros((3, 5)), factors=np.stack([np.eye(5)] * 3), geometry=DENSE, n_threads=1,
-    )  # fmt: skip
+    good = {
+        "X": np.zeros((10, 5)), "weights": None, "labels": None, "log_weights": np.log(np.full(3, 1 / 3)),
+        "means": np.zeros((3, 5)), "factors": np.stack([np.eye(5)] * 3), "geometry": DENSE, "n_threads": 1,
+    }  # fmt: skip
     _kernel.em_pass(**good)
     with pytest.raises(ValueError, match=message):
         _kernel.em_pass(**(good | change))
