@@ -461,9 +461,15 @@ BAD_CALLS = {
 def test_unusable_arguments_are_refused(case):
     change, message = BAD_CALLS[case]
     good = {
-        "X": np.zeros((10, 5)), "weights": None, "labels": None, "log_weights": np.log(np.full(3, 1 / 3)),
-        "means": np.zeros((3, 5)), "factors": np.stack([np.eye(5)] * 3), "geometry": DENSE, "n_threads": 1,
-    }  # fmt: skip
+        "X": np.zeros((10, 5)),
+        "weights": None,
+        "labels": None,
+        "log_weights": np.log(np.full(3, 1 / 3)),
+        "means": np.zeros((3, 5)),
+        "factors": np.stack([np.eye(5)] * 3),
+        "geometry": DENSE,
+        "n_threads": 1,
+    }
     _kernel.em_pass(**good)
     with pytest.raises(ValueError, match=message):
         _kernel.em_pass(**(good | change))
