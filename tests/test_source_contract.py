@@ -6,6 +6,7 @@ import gzip
 import io
 import pickle
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pa_parquet
 import pytest
+
 from mixtura.source import as_source, hold, read_column, summarise
 
 N, NAMES = 5000, ["height", "age", "mass.kg"]
@@ -61,7 +63,7 @@ def write_ipc(data, path, new=pa_ipc.new_file, rows=600):
 
 def split(data, *at):
     edges = [0, *at, len(data["w"])]
-    return [{k: v[a:b] for k, v in data.items()} for a, b in zip(edges, edges[1:], strict=False)]
+    return [{k: v[a:b] for k, v in data.items()} for a, b in pairwise(edges)]
 
 
 def folder_of(kind):
@@ -303,14 +305,17 @@ def test_place_of_a_row_is_that_of_the_given_data(kind, tmp_path, monkeypatch):
     original = int(np.flatnonzero(keep)[row])
     np.testing.assert_array_equal(summarised[row], expected(data)[original])
     name = Path(native).name if isinstance(native, Path) else ""
-    assert source.where(row) == {
-        "pandas": f" (row {original} of the data as given)",
-        "csv": f" (file '{native}', line {original + 2})",
-        "parquet": f" (file '{native}', row {original}, row group {original // 700})",
-        "parquet-folder": f" (file '{tmp_path}/{name}/c.parquet', row {original - 3000}, "
-        "row group 0)",
-        "arrow": f" (file '{native}', row {original})",
-    }[kind]
+    assert (
+        source.where(row)
+        == {
+            "pandas": f" (row {original} of the data as given)",
+            "csv": f" (file '{native}', line {original + 2})",
+            "parquet": f" (file '{native}', row {original}, row group {original // 700})",
+            "parquet-folder": f" (file '{tmp_path}/{name}/c.parquet', row {original - 3000}, "
+            "row group 0)",
+            "arrow": f" (file '{native}', row {original})",
+        }[kind]
+    )
 
 
 def test_arrow_csv_writer_is_read_too(tmp_path):

@@ -84,7 +84,7 @@ class ArraySource(DataSource):
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """One part per block."""
         n_rows = self._X.shape[0]
-        step = self.block_rows if self._cut else n_rows
+        step = self.block_rows if self._cut else max(n_rows, 1)
         return [
             ArrayPart(Block(self._X, self._w, 0, self._labels).rows(start, start + step), first_row)
             for start in range(0, n_rows, step)

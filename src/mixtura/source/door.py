@@ -17,6 +17,7 @@ from mixtura.source.columns import Column, Request, as_names, checked_labels, ch
 from mixtura.source.csv_files import CsvFormat, guessed_numbers
 from mixtura.source.drop import AttachedSource, DroppingSource
 from mixtura.source.files import (
+    ArrowObject,
     DataFile,
     FileFormat,
     FileSource,
@@ -288,7 +289,7 @@ def _file_column(inspected: Inspected, name: Column) -> npt.NDArray[Any]:
     return np.asarray(whole.to_numpy())
 
 
-def _plain(column: Any) -> Any:  # noqa: ANN401
+def _plain(column: ArrowObject) -> ArrowObject:
     """Arrow column with categories replaced by what they stand for."""
     if pyarrow().types.is_dictionary(column.type):
         return column.cast(column.type.value_type)

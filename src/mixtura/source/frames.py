@@ -6,11 +6,13 @@ its library already.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import narwhals.stable.v1 as nw
 import numpy as np
 import numpy.typing as npt
+from narwhals.exceptions import DuplicateError
 
 from mixtura.errors import DataError, UsageError
 from mixtura.source.arrays import ArraySource
@@ -45,7 +47,12 @@ def as_frame(data: object) -> Frame | None:
     """
     if isinstance(data, nw.DataFrame):
         return data
-    frame: Any = nw.from_native(data, pass_through=True)
+    try:
+        frame: Any = nw.from_native(data, pass_through=True)
+    except DuplicateError:
+        names = Counter(str(name) for name in getattr(data, "columns", ()))
+        repeated = [name for name, count in names.items() if count > 1]
+        raise DataError.duplicate_columns(repeated) from None
     if isinstance(frame, nw.LazyFrame):
         return frame.collect()
     if isinstance(frame, nw.DataFrame):
