@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings_m_step.hpp"
 #include "kernel.hpp"
 #include "memory.hpp"
 #include "py_arrays.hpp"
@@ -234,4 +235,5 @@ NB_MODULE(_kernel, m) {
           arg("factors"), arg("geometry"), arg("n_threads"), arg("out"));
     m.def("accumulate", accumulate_py, arg("X"), arg("weights").none(), arg("responsibilities"),
           arg("means"), arg("geometry"), arg("n_threads"));
+    bind_m_step(m);
 }

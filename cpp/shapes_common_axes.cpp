@@ -1,0 +1,275 @@
+// M steps of EVE and VVE: one set of axes D for all components, own variances along them.
+//
+// With T_k = D W_k D', D the rows of axes, the free variances are closed forms of diag T_k, and what
+// is left to minimise over rotations is
+//
+//     VVE  sum_k n_k sum_j log t_kjj         (Flury 1984: common principal components)
+//     EVE  sum_k (prod_j t_kjj)^(1/d)
+//
+// D is improved by turning two axes at a time (as Flury and Gautschi 1986 do). With t_p, t_q and the
+// entry o between them, a turn by theta gives, for chi = 4 theta,
+//
+//     t_p t_q -> u0 + Q (1 - cos chi) - R sin chi,   Q = (delta^2 - o^2)/2, R = delta o,
+//
+// u0 = t_p t_q and delta = (t_p - t_q)/2 before the turn. Both objectives are concave in these
+// products, so the tangent is an upper bound whose minimum is an atan2: a step that cannot go up.
+// Newton's step is taken where it is lower still. The objective falls with every turn.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "lapack.hpp"
+#include "shapes.hpp"
+
+namespace mixtura {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kPi = 3.14159265358979323846;
+constexpr double kNoTurn = 1e-11;    // changes the objective by its square, below rounding
+constexpr int kWideLook = 8;         // angles tried in the first sweep from a fresh start
+constexpr int kSweepsPerStart = 6;   // then the best start is polished
+
+struct CommonAxes {
+    MStepProblem& p;
+    bool equal_volume;
+    double level = 0.0;  // > 0: all variances >= level
+    double* axes;        // (d, d) rows
+    double* best_axes;   // (d, d)
+    double* turned;      // (K, d, d) T_k
+    double* diagonal;    // (K, d)
+    double* variances;   // (K, d)
+    double* bound;       // (d,)
+    double* gain;        // (K,) weights of the tangent
+    double* q;           // (K,) Q / u0
+    double* r;           // (K,) R / u0
+    double* scratch;     // of the spectra
+
+    double* T(Index k) const { return turned + k * p.d * p.d; }
+
+    void set_axes(const double* rows) {
+        if (rows != axes) std::copy(rows, rows + p.d * p.d, axes);
+        each_live(p, 2 * p.d * p.d, [&](Index k, double* space) {
+            congruence(p.d, axes, p.W(k), T(k), space);
+        });
+    }
+
+    void read_diagonals() {
+        for (Index k = 0; k < p.K; ++k)
+            for (Index j = 0; p.live(k) && j < p.d; ++j)
+                diagonal[k * p.d + j] = std::max(T(k)[j * (p.d + 1)], 0.0);
+    }
+
+    // Best variances along the present axes.
+    void update_variances() {
+        read_diagonals();
+        if (equal_volume) {
+            std::fill(bound, bound + p.d, level);
+            equal_volume_spectra({p.K, p.d, p.n, diagonal, level > 0.0 ? bound : nullptr,
+                                  p.max_inner, p.inner_tol}, variances, scratch);
+            return;
+        }
+        for (Index k = 0; k < p.K; ++k)
+            for (Index j = 0; p.live(k) && j < p.d; ++j)
+                variances[k * p.d + j] = std::max(diagonal[k * p.d + j] / p.n[k], level);
+    }
+
+    // -2 Q up to a constant, with the best variances; refreshes what the next sweep needs.
+    double loss() {
+        if (level > 0.0) return bounded_loss();
+        read_diagonals();
+        double sum = 0.0;
+        for (Index k = 0; k < p.K; ++k) {
+            if (!p.live(k)) continue;
+            double logs = 0.0;
+            for (Index j = 0; j < p.d; ++j) logs += std::log(diagonal[k * p.d + j]);
+            const double volume = equal_volume ? std::exp(logs / static_cast<double>(p.d)) : 0.0;
+            gain[k] = equal_volume ? volume / static_cast<double>(p.d) : p.n[k];
+            sum += equal_volume ? volume : p.n[k] * logs;
+        }
+        return equal_volume ? p.n_total * static_cast<double>(p.d) * std::log(sum) : sum;
+    }
+
+    double bounded_loss() {
+        update_variances();
+        double sum = 0.0;
+        for (Index k = 0; k < p.K; ++k)
+            for (Index j = k * p.d; p.live(k) && j < (k + 1) * p.d; ++j)
+                sum += p.n[k] * std::log(variances[j]) + diagonal[j] / variances[j];
+        return sum;
+    }
+
+    // Change of the objective (for EVE: of sum_k g_k) by chi.
+    double change(double chi) const {
+        const double half = std::sin(0.5 * chi), rise = 2.0 * half * half, sine = std::sin(chi);
+        double sum = 0.0;
+        for (Index k = 0; k < p.K; ++k) {
+            if (!p.live(k)) continue;
+            const double log_ratio = std::log1p(q[k] * rise - r[k] * sine);
+            sum += equal_volume ? gain[k] * static_cast<double>(p.d) *
+                                      std::expm1(log_ratio / static_cast<double>(p.d))
+                                : gain[k] * log_ratio;
+        }
+        return sum;
+    }
+
+    // The angle chi for axes a and b, 0 if nothing is to be gained.
+    double profile_angle(Index a, Index b, bool wide) {
+        double slope = 0.0, tangent = 0.0, squares = 0.0;
+        for (Index k = 0; k < p.K; ++k) {
+            if (!p.live(k)) continue;
+            const double* t = T(k);
+            const double ta = t[a * (p.d + 1)], tb = t[b * (p.d + 1)], o = t[a * p.d + b];
+            const double delta = 0.5 * (ta - tb), u0 = ta * tb;
+            q[k] = 0.5 * (delta - o) * (delta + o) / u0;
+            r[k] = delta * o / u0;
+            slope += gain[k] * r[k];
+            tangent += gain[k] * q[k];
+            squares += gain[k] * r[k] * r[k];
+        }
+        if (!std::isfinite(slope) || !std::isfinite(tangent)) return 0.0;  // a singular scatter
+        double chi = std::atan2(slope, tangent);
+        const double bend = tangent - (equal_volume ? 1.0 - 1.0 / static_cast<double>(p.d) : 1.0) * squares;
+        const double newton = slope / bend;
+        if (std::abs(chi) < kNoTurn && !(bend <= 0.0 && wide)) return 0.0;
+        double least = change(chi);
+        auto consider = [&](double candidate) {
+            const double value = change(candidate);
+            if (value < least) least = value, chi = candidate;
+        };
+        if (bend > 0.0 && std::abs(newton) < kPi) consider(newton);
+        for (int i = 1; wide && i <= kWideLook; ++i) consider(-kPi + 2.0 * kPi * i / kWideLook);
+        return chi;
+    }
+
+    // Best turn for fixed variances: the objective is linear in cos 2 theta and sin 2 theta.
+    double fixed_angle(Index a, Index b) const {
+        double cosine = 0.0, sine = 0.0;
+        for (Index k = 0; k < p.K; ++k) {
+            if (!p.live(k)) continue;
+            const double* t = T(k);
+            const double lean = 1.0 / variances[k * p.d + a] - 1.0 / variances[k * p.d + b];
+            cosine += lean * 0.5 * (t[a * (p.d + 1)] - t[b * (p.d + 1)]);
+            sine += lean * t[a * p.d + b];
+        }
+        if (cosine == 0.0 && sine == 0.0) return 0.0;
+        return std::atan2(-sine, -cosine);
+    }
+
+    void turn(Index a, Index b, double theta) {
+        const double c = std::cos(theta), s = std::sin(theta);
+        for (Index k = 0; k < p.K; ++k)
+            if (p.live(k)) rotate_symmetric(p.d, T(k), a, b, c, s);
+        rotate_rows(p.d, axes, a, b, c, s);
+    }
+
+    void sweep(bool wide) {
+        for (Index a = 0; a + 1 < p.d; ++a)
+            for (Index b = a + 1; b < p.d; ++b) {
+                const bool fixed = level > 0.0;
+                const double angle = fixed ? fixed_angle(a, b) : profile_angle(a, b, wide);
+                if (!(std::abs(angle) > kNoTurn)) continue;
+                if (!fixed && equal_volume) update_gains(angle);
+                turn(a, b, angle / (fixed ? 2.0 : 4.0));
+            }
+    }
+
+    // EVE: the weights g_k / d move with every turn.
+    void update_gains(double chi) {
+        const double half = std::sin(0.5 * chi), rise = 2.0 * half * half, sine = std::sin(chi);
+        for (Index k = 0; k < p.K; ++k)
+            if (p.live(k))
+                gain[k] *= std::exp(std::log1p(q[k] * rise - r[k] * sine) / static_cast<double>(p.d));
+    }
+
+    // Sweep until the gain is below tolerance; returns the loss.
+    double descend(int max_sweeps, bool fresh) {
+        double last = loss();
+        for (int i = 0; i < max_sweeps; ++i) {
+            sweep(fresh && i == 0);
+            const double now = loss();
+            if (!(last - now > p.inner_tol * p.n_total)) return now;
+            last = now;
+        }
+        return last;
+    }
+};
+
+// Axes of `count` symmetric matrices in common: eigenvectors of a sum with unequal coefficients, so
+// that eigenvalues of different axes do not coincide in it by symmetry.
+void axes_of(MStepProblem& p, const double* matrices, double* rows) {
+    const Index d = p.d, size = d * d;
+    double* sum = p.workspace.take(size + d + eigen_scratch(d));
+    std::fill(sum, sum + size, 0.0);
+    for (Index k = 0; k < p.K; ++k) {
+        double trace = 0.0;
+        for (Index j = 0; j < d; ++j) trace += matrices[k * size + j * (d + 1)];
+        if (!p.live(k) || !(trace > 0.0)) continue;
+        const double golden = 0.6180339887498949 * static_cast<double>(k);
+        const double coefficient = (0.5 + golden - std::floor(golden)) / trace;
+        add_rows(size, 1, &coefficient, 0, matrices + k * size, 0, sum);
+    }
+    symmetric_eigen(d, sum, sum + size, rows, sum + size + d);
+}
+
+// Without previous axes: the identity, those of the scatters together, and those of each one.
+void choose_start(CommonAxes& state) {
+    MStepProblem& p = state.p;
+    const Index d = p.d, size = d * d;
+    double* rows = p.workspace.take(2 * size + d + eigen_scratch(d));
+    double* copy = rows + size;
+    double best = kInfinity;
+    std::fill(state.best_axes, state.best_axes + size, 0.0);
+    for (Index j = 0; j < d; ++j) state.best_axes[j * (d + 1)] = 1.0;
+    std::copy(state.best_axes, state.best_axes + size, rows);
+    for (Index start = -2; start < p.K; ++start) {
+        if (start == -1) axes_of(p, p.scatter, rows);
+        if (start >= 0) {
+            if (!p.live(start)) continue;
+            std::copy(p.W(start), p.W(start) + size, copy);
+            symmetric_eigen(d, copy, copy + size, rows, copy + size + d);
+        }
+        state.set_axes(rows);
+        const double loss = state.descend(std::min(kSweepsPerStart, p.max_inner), true);
+        if (!(loss < best)) continue;
+        best = loss;
+        std::copy(state.axes, state.axes + size, state.best_axes);
+    }
+    state.set_axes(state.best_axes);
+}
+
+void solve(MStepProblem& p, double level, void* pointer) {
+    CommonAxes& state = *static_cast<CommonAxes*>(pointer);
+    state.level = level;
+    if (smallest_previous_matrix(p) >= 0) {
+        axes_of(p, p.previous, state.best_axes);
+        state.set_axes(state.best_axes);
+    } else {
+        choose_start(state);
+    }
+    state.descend(p.max_inner, false);
+    state.set_axes(state.axes);  // afresh: rounding of the turns does not reach the result
+    state.update_variances();
+    each_live(p, p.d, [&](Index k, double* scratch) {
+        sum_of_outer_products(p.d, state.variances + k * p.d, state.axes, p.sigma(k), scratch);
+    });
+}
+
+void maximise_on_common_axes(MStepProblem& p, bool equal_volume, void (*self)(MStepProblem&)) {
+    const Index d = p.d, size = d * d;
+    auto take = [&](Index n) { return p.workspace.take(n); };
+    CommonAxes state{p, equal_volume, 0.0, take(size), take(size), take(p.K * size), take(p.K * d),
+                     take(p.K * d), take(d), take(p.K), take(p.K), take(p.K),
+                     take(spectra_scratch(p.K, d))};
+    solve_above_floor(p, solve, &state, self);
+}
+
+}  // namespace
+
+void maximise_eve(MStepProblem& p) { maximise_on_common_axes(p, true, maximise_eve); }
+
+void maximise_vve(MStepProblem& p) { maximise_on_common_axes(p, false, maximise_vve); }
+
+}  // namespace mixtura
