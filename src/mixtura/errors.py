@@ -18,6 +18,17 @@ def _listed(names: Iterable[object], limit: int = 6) -> str:
     return ", ".join(shown)
 
 
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: what is not printable becomes a question mark.
+
+    Examples
+    --------
+    >>> printable("a" + chr(27) + "[31mb")
+    'a?[31mb'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 class MixturaError(ValueError):
     """Base of all errors that mixtura raises on purpose.
 
@@ -38,6 +49,15 @@ class MixturaError(ValueError):
         error = cls(f"[{code}] {message}")
         error.code = code
         return error
+
+    @classmethod
+    def unexpected(cls, fault: BaseException) -> Self:
+        """An exception that nobody foresaw, at the last door of the command line."""
+        return cls.of(
+            "E100",
+            f"unexpected {type(fault).__name__}: {fault}. This is a fault of mixtura; "
+            "--debug shows where it happened. Please report it.",
+        )
 
 
 class UsageError(MixturaError):
@@ -70,6 +90,11 @@ class UsageError(MixturaError):
     def no_folder(cls, path: object) -> Self:
         """The folder of a result does not exist."""
         return cls.of("E104", f"the folder of '{path}' does not exist. Create it first.")
+
+    @classmethod
+    def option(cls, option: str, problem: str) -> Self:
+        """An option of the command line that does not go with the others."""
+        return cls.of("E106", f"{option}: {problem}.")
 
     @classmethod
     def command_line(cls, problem: str, command: str) -> Self:
@@ -423,6 +448,20 @@ class ResourceError(MixturaError):
         return cls.of(
             "E701",
             f"could not write '{path}': {problem}. Nothing was changed; free space and retry.",
+        )
+
+    @classmethod
+    def output(cls, problem: str) -> Self:
+        """The standard output takes no more bytes."""
+        return cls.of("E702", f"the output could not be written: {problem}. It is incomplete.")
+
+    @classmethod
+    def memory(cls) -> Self:
+        """An array does not fit into memory."""
+        return cls.of(
+            "E703",
+            "memory ran out. Use fewer components or columns, or give the data as a file: "
+            "files are read in blocks.",
         )
 
 

@@ -1,0 +1,8 @@
+"""What a fit found: as one plain document for programs, and as a page of text for people."""
+
+from __future__ import annotations
+
+from mixtura.describe.facts import SCHEMA, Document, document, plain
+from mixtura.describe.page import WIDTH, mclust_name, text
+
+__all__ = ["SCHEMA", "WIDTH", "Document", "document", "mclust_name", "plain", "text"]

@@ -1,0 +1,285 @@
+"""The page of text that people read."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mixtura.describe.facts import Document
+from mixtura.describe.table import formats, shortened, table
+from mixtura.em import Outcome
+from mixtura.errors import printable
+from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
+
+#: Greatest width of the text, in characters.
+WIDTH = 100
+
+#: What is shown at most; the text says how much it leaves out.
+MOST_COMPONENTS = 50
+MOST_COLUMNS = 20
+
+#: A component of fewer rows than this nearly repeats these rows.
+FEW_ROWS = 5.0
+
+
+def text(facts: Document) -> str:
+    """Summary for people, at most 100 characters wide.
+
+    Parameters
+    ----------
+    facts : dict
+        From `document`.
+
+    Returns
+    -------
+    str
+        Lines without a final line break. Components are counted from 0, as
+        labels are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.families import Poisson
+    >>> from mixtura.fitting import fit_mixture
+    >>> from mixtura.source import as_source
+    >>> fitted = fit_mixture(Poisson(1), as_source(np.array([[1.0], [3.0]]), columns=["x0"]), 1)
+    >>> print(text(document(fitted)).splitlines()[0])
+    one Poisson density
+    """
+    if facts["n_components"] == 1:
+        body = _one_density(facts)
+    else:
+        body = _by_rows(facts)
+        if max(map(len, body)) > WIDTH or facts["n_features"] > MOST_COLUMNS:
+            body = _by_columns(facts)
+    lines = [_title(facts), *_criteria(facts), "", *body, "", *_closing(facts)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _title(facts: Document) -> str:
+    family, n_components = facts["family"].capitalize(), facts["n_components"]
+    shape = _shape(facts)
+    if shape is None:
+        if n_components == 1:
+            return f"one {family} density"
+        return f"{family} mixture, {n_components} components"
+    name = mclust_name(shape, facts["n_features"], n_components)
+    if n_components == 1:
+        kinds = {Geometry.DIAGONAL: "diagonal", Geometry.SPHERICAL: "spherical"}
+        words = f"{kinds.get(shape.geometry, 'full')} covariance"
+        return f"one {family}, {words} (mclust name: {name})"
+    return f"{family} mixture, {n_components} components, {shape.words} (mclust name: {name})"
+
+
+def mclust_name(shape: Shape, n_features: int, n_components: int) -> str:
+    """Name of the model in R's mclust, which has own names for one column and one component.
+
+    Examples
+    --------
+    >>> mclust_name(find_shape("full"), 2, 3), mclust_name(find_shape("tied"), 1, 3)
+    ('VVV', 'E')
+    """
+    if n_components == 1:
+        kinds = {Geometry.DIAGONAL: "XXI", Geometry.SPHERICAL: "XII"}
+        return "X" if n_features == 1 else kinds.get(shape.geometry, "XXX")
+    return shape.name[0] if n_features == 1 else shape.name
+
+
+def _criteria(facts: Document) -> list[str]:
+    heads, cells = (
+        ["log-likelihood", "rows"],
+        [f"{facts['log_likelihood']:.3f}", str(facts["n_rows"])],
+    )
+    if facts["sum_of_weights"] != facts["n_rows"]:
+        heads.append("sum of weights")
+        cells.append(f"{facts['sum_of_weights']:.6g}")
+    heads += ["df", "BIC*", "AIC*", "ICL*"]
+    cells += [str(facts["n_free"]), *(f"{facts[name]:.3f}" for name in ("bic", "aic", "icl"))]
+    head, row = table([heads, cells], indent="  ")
+    note = "     * smaller is better"
+    return [head, row + note] if len(row + note) <= WIDTH else [head, row, note.lstrip()]
+
+
+def _one_density(facts: Document) -> list[str]:
+    """One line per column: estimates and their standard errors."""
+    names, hidden = _names(facts)
+    columns = [["column", *names]]
+    for title, values, errors in _estimates(facts):
+        pairs = list(zip(values, errors, strict=True))[: len(names)]
+        specs = [formats([value], [error]) for value, error in pairs]
+        columns.append([title, *(format(v, f) for f, (v, _) in zip(specs, pairs, strict=True))])
+        columns.append(["s.e.", *(format(e, f) for f, (_, e) in zip(specs, pairs, strict=True))])
+    lines = table(list(zip(*columns, strict=True)))
+    correlations = _correlations(facts)
+    if correlations is not None:
+        lines.append(f"correlation  {correlations[0]:.3f}")
+    return lines + hidden
+
+
+def _estimates(facts: Document) -> Iterable[tuple[str, list[float], list[float]]]:
+    """Title, estimates and standard errors of one density, one number per column."""
+    errors = facts["standard_errors"]
+    if facts["params"] is not None:
+        for name, values in facts["params"].items():
+            yield name, values[0], errors[name][0]
+        return
+    yield "mean", facts["means"][0], errors["means"][0]
+    sds = _deviations(facts)[0]
+    variances = _variances(facts, errors["covariances"])[0]
+    # The delta method: d sd = d variance / (2 sd).
+    yield "sd", sds, [error / (2 * sd) for error, sd in zip(variances, sds, strict=True)]
+
+
+def _by_rows(facts: Document) -> list[str]:
+    """One line per component."""
+    names, _ = _names(facts)
+    columns = _component_columns(facts)
+    per_name = [
+        (f"{title}({name})" if title else name, cells)
+        for title, block in _blocks(facts)
+        for name, cells in zip(names, block, strict=False)
+    ]
+    correlations = _correlations(facts)
+    if correlations is not None:
+        per_name.append(("corr", [f"{value:.3f}" for value in correlations]))
+    columns += [[title, *cells] for title, cells in per_name]
+    shown = [column[: MOST_COMPONENTS + 1] for column in columns]
+    return table(list(zip(*shown, strict=True)), left=False) + _hidden_components(facts)
+
+
+def _by_columns(facts: Document) -> list[str]:
+    """One column per component, in groups that fit the width."""
+    names, hidden = _names(facts)
+    blocks = _blocks(facts)
+    n_shown = min(facts["n_components"], MOST_COMPONENTS)
+    stubs = ["component", "weight", "eff. rows"]
+    cells = [column[1:] for column in _component_columns(facts)]
+    for title, block in blocks:
+        stubs.append(title or "mean")
+        cells.append([""] * facts["n_components"])
+        stubs += [f"  {name}" for name in names]
+        cells += block[: len(names)]
+    width = 2 + max(len(cell) for row in cells for cell in row[:n_shown])
+    group = max(1, (WIDTH - max(map(len, stubs))) // width)
+    lines: list[str] = []
+    for first in range(0, n_shown, group):
+        rows = [
+            [stub, *(cell.rjust(width - 2) for cell in row[first : min(first + group, n_shown)])]
+            for stub, row in zip(stubs, cells, strict=True)
+        ]
+        lines += ([""] if lines else []) + table(rows)
+    return lines + hidden + _hidden_components(facts)
+
+
+def _component_columns(facts: Document) -> list[list[str]]:
+    """Number, weight and effective rows of every component, each under its title."""
+    weights = facts["weights"]
+    smallest = min((w for w in weights if w > 0), default=1.0)
+    decimals = min(max(4, 1 - math.floor(math.log10(smallest))), 9)
+    return [
+        ["component", *(str(k) for k in range(len(weights)))],
+        ["weight", *(f"{w:.{decimals}f}" for w in weights)],
+        ["eff. rows", *(f"{rows:.1f}" for rows in facts["effective_rows"])],
+    ]
+
+
+def _blocks(facts: Document) -> list[tuple[str, list[list[str]]]]:
+    """Title and, per column of the data, the numbers of all components as text."""
+
+    def cells(values: Sequence[float], spec: str) -> list[str]:
+        return [format(value, spec) for value in values]
+
+    if facts["params"] is not None:
+        return [
+            (name, [cells(column, formats(column, column)) for column in zip(*rows, strict=True)])
+            for name, rows in facts["params"].items()
+        ]
+    means, sds = zip(*facts["means"], strict=True), zip(*_deviations(facts), strict=True)
+    pairs = [(mean, sd, formats(mean, sd)) for mean, sd in zip(means, sds, strict=True)]
+    return [
+        ("", [cells(mean, spec) for mean, _, spec in pairs]),
+        ("sd", [cells(sd, spec) for _, sd, spec in pairs]),
+    ]
+
+
+def _closing(facts: Document) -> list[str]:
+    """How the fit ended, and what a person should know."""
+    n_iter = facts["n_iter"]
+    how = (
+        ""
+        if facts["outcome"] == Outcome.CLOSED_FORM.name.lower()
+        else f"{n_iter} iteration{'s' * (n_iter != 1)}, "
+    )
+    lines = _wrapped(f"{facts['outcome_text']} ({how}{facts['seconds']:.2g} s)")
+    if (facts["log_likelihood"] or 0) > 0:
+        lines += _wrapped(
+            "note: a log-density may exceed 0, since densities, unlike probabilities, exceed 1"
+        )
+    few = [k for k, rows in enumerate(facts["effective_rows"]) if rows < FEW_ROWS]
+    if few:
+        listed = ", ".join(map(str, few[:6])) + (
+            f" and {len(few) - 6} more" if len(few) > 6 else ""
+        )
+        lines += _wrapped(
+            f"note: component {listed} rests on fewer than {FEW_ROWS:g} rows "
+            "and nearly repeats them: keep that in mind before sharing the model"
+        )
+    for warning in facts["warnings"]:
+        lines += _wrapped(f"warning: {printable(warning)}")
+    return lines if facts["warnings"] else [*lines, "no warnings"]
+
+
+def _names(facts: Document) -> tuple[list[str], list[str]]:
+    """Names of the columns that are shown, and a line about those that are not."""
+    names = [shortened(name) for name in facts["columns"]]
+    rest = len(names) - MOST_COLUMNS
+    return names[:MOST_COLUMNS], [
+        f"... and {rest} more columns (all with --json)"
+    ] if rest > 0 else []
+
+
+def _hidden_components(facts: Document) -> list[str]:
+    rest = facts["n_components"] - MOST_COMPONENTS
+    return [f"... and {rest} more components (all with --json)"] if rest > 0 else []
+
+
+def _shape(facts: Document) -> Shape | None:
+    name = facts["covariance_name"]
+    return None if name is None else find_shape(name)
+
+
+def _variances(facts: Document, covariances: Any) -> list[list[float]]:
+    """Diagonals of all components, K lists of d numbers, from the layout of the shape."""
+    shape = _shape(facts)
+    assert shape is not None
+    own = np.array([covariances] if shape.is_shared else covariances, dtype=float)
+    if shape.geometry in (Geometry.DENSE, Geometry.TIED):
+        own = np.einsum("kii->ki", own)
+    elif shape.geometry is Geometry.SPHERICAL:
+        own = np.repeat(own[:, None], facts["n_features"], axis=1)
+    result: list[list[float]] = np.broadcast_to(own, (facts["n_components"], own.shape[1])).tolist()
+    return result
+
+
+def _deviations(facts: Document) -> list[list[float]]:
+    variances = _variances(facts, facts["covariances"])
+    return [[math.sqrt(max(value, 0.0)) for value in row] for row in variances]
+
+
+def _correlations(facts: Document) -> list[float] | None:
+    """Correlation of two columns in each component, where the shape has one."""
+    shape = _shape(facts)
+    if shape is None or facts["n_features"] != 2 or shape.geometry > Geometry.TIED:
+        return None
+    matrices = (
+        [facts["covariances"]] * facts["n_components"] if shape.is_shared else facts["covariances"]
+    )
+    return [c[0][1] / math.sqrt(c[0][0] * c[1][1]) for c in matrices]
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, subsequent_indent="  ")
