@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from mixtura import Gaussian, Mixture, Poisson, PoissonParams, as_source, estimate
-from mixtura.families import Family
 from scipy import linalg, stats
 
+from mixtura import Gaussian, Mixture, Poisson, PoissonParams, as_source, estimate
+from mixtura.families import Family
 from tests import oracle
 
 SHAPES = oracle.MODELS

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mixtura import Stats
 from mixtura.stats import tree_sum
 
@@ -85,7 +87,7 @@ def test_any_chunking_is_the_sum_to_rounding(items, data):
     scale = float(sum(abs(Fraction(item)) for item in items))
     cuts = data.draw(st.lists(st.integers(1, len(items)), max_size=8).map(sorted))
     edges = sorted({0, len(items), *cuts})
-    pieces = [items[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [items[a:b] for a, b in pairwise(edges)]
     for found in (tree_sum(items), tree_sum(map(tree_sum, pieces))):
         assert abs(found - float(exact)) <= 1e-12 * scale
 

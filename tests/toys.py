@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from mixtura.families import ExponentialFamily, Family, Support
-from mixtura.stats import Stats
 from scipy import stats
 from scipy.special import gammaln
 
+from mixtura.families import ExponentialFamily, Family, Support
+from mixtura.stats import Stats
 from tests.cases import Case
 
 
