@@ -1,0 +1,1 @@
+"""The command line. Its entry point is `mixtura.cli.main.main`."""

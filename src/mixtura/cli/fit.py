@@ -1,0 +1,231 @@
+"""``mixtura fit``: from data to a model."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from mixtura.cli import options
+from mixtura.cli.console import Console
+from mixtura.errors import NotConvergedError, UsageError
+
+if TYPE_CHECKING:
+    from mixtura.families import Family
+    from mixtura.fitting import Fitted
+    from mixtura.source import DataSource
+
+
+@click.command("fit")
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "-k",
+    "--components",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of components; 1 is a single density.",
+)
+@click.option("-o", "--output", metavar="MODEL", help="Save the model, by custom as NAME.mixtura.")
+@click.option("--labelled", metavar="CSV", help="Write rows with label, uncertainty, log_density.")
+@click.option("--family", default="gaussian", show_default=True, help="gaussian or poisson.")
+@click.option(
+    "--covariance",
+    help="Shape: full (default), tied, diag, spherical, or mclust's name, EII ... VVV.",
+)
+@click.option("--columns", type=options.Names(), help="Columns to use. Default: all.")
+@click.option("--drop", type=options.Names(), help="Columns to leave out.")
+@click.option("--weights", metavar="COL", help="Column of row weights.")
+@click.option(
+    "--labels",
+    metavar="COL",
+    help="Column of known components: whole numbers from 0, -1 or empty where unknown; "
+    "or text, whose values are counted in alphabetical order.",
+)
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="Rows with missing or infinite values: refuse them, or leave them out.",
+)
+@click.option(
+    "--start",
+    default="auto",
+    show_default=True,
+    help="auto, kmeans, k-means++, random_from_data or random.",
+)
+@click.option("--n-init", type=click.IntRange(min=1), help="How many starts. Default: 10.")
+@click.option(
+    "--tol",
+    type=click.FloatRange(min=0.0),
+    default=1e-8,
+    show_default=True,
+    help="Stop when the projected remaining gain is below this, in nats per row.",
+)
+@click.option(
+    "--max-iter",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Greatest number of iterations.",
+)
+@click.option(
+    "--on-degenerate",
+    type=click.Choice(["repair", "drop", "raise"]),
+    default="repair",
+    show_default=True,
+    help="Components that are empty or collapse.",
+)
+@click.option("--strict", is_flag=True, help="Fail (exit code 5) if the fit did not converge.")
+@options.seed
+@options.threads
+@options.force
+@options.raw_text
+@options.common
+def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
+    """Fit one density (-k 1) or a mixture to DATA: files, a folder, a glob, or -.
+
+    With --json the whole result is one document on standard output; otherwise
+    the summary is printed on standard error.
+    """
+    from mixtura import describe
+
+    _check_targets(given)
+    with console.listening() as notes:
+        source = _source(console, data, given)
+        fitted = _fit(console, source, given)
+    fitted = replace(fitted, warnings=tuple(dict.fromkeys((*notes, *fitted.warnings))))
+    if given["strict"] and not fitted.outcome.converged:
+        raise NotConvergedError.stopped(fitted.n_iter, fitted.outcome.value)
+    facts = describe.document(fitted)
+    if console.as_json or console.quiet:
+        for note in fitted.warnings:
+            console.warn(note)
+    else:
+        console.say(describe.text(facts))
+    _write(console, fitted, source, given)
+    if console.as_json:
+        console.document(facts)
+
+
+def _check_targets(given: dict[str, Any]) -> None:
+    """Refuse what would fail after the fit."""
+    from mixtura.modelfile import check_target
+
+    targets = [given[name] for name in ("output", "labelled") if given[name] is not None]
+    for target in targets:
+        if target == "-":
+            raise UsageError.option("-o, --labelled", "a file is needed here; predict writes to -")
+        check_target(target, force=given["force"])
+    if len(targets) == 2 and Path(targets[0]).absolute() == Path(targets[1]).absolute():
+        raise UsageError.option("--labelled", "it names the same file as --output")
+
+
+def _source(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> DataSource:
+    from mixtura.source import as_source, read_standard_input
+
+    rows: Any = data[0] if len(data) == 1 else list(data)
+    if rows == "-":
+        rows = read_standard_input()
+    labels, drop = given["labels"], given["drop"]
+    if labels is not None:
+        labels, is_text = _known_labels(console, rows, labels)
+        if is_text and given["columns"] is None:
+            drop = [*(drop or []), given["labels"]]
+    source = as_source(
+        rows, columns=given["columns"], drop=drop, weights=given["weights"], labels=labels,
+        missing=given["missing"],
+    )  # fmt: skip
+    n_rows = source.n_rows
+    counted = "" if n_rows is None else f"{n_rows} rows, "
+    place = "standard input" if data == ("-",) else ", ".join(data[:3]) + ", ..." * (len(data) > 3)
+    console.say(f"reading  {place}: {counted}{source.n_features} columns")
+    return source
+
+
+def _known_labels(console: Console, rows: Any, column: str) -> tuple[Any, bool]:
+    """The column's name if it holds numbers; numbers in alphabetical order if it holds text."""
+    import numpy as np
+
+    from mixtura.source import read_column
+
+    values = read_column(rows, column)
+    if values.dtype.kind in "iuf":
+        return column, False
+    words = sorted({str(value) for value in values if value is not None})
+    console.say("labels   " + ", ".join(f"{k} = {word}" for k, word in enumerate(words)))
+    number = {word: k for k, word in enumerate(words)}
+    return np.array([-1 if v is None else number[str(v)] for v in values]), True
+
+
+def _fit(console: Console, source: DataSource, given: dict[str, Any]) -> Fitted:
+    from mixtura.em import Aitken
+    from mixtura.executor import Local
+    from mixtura.fitting import N_STARTS, fit_mixture
+
+    family = _family(source.n_features, given)
+    with console.progress() as watch:
+        return fit_mixture(
+            family,
+            source,
+            given["components"],
+            start=given["start"],
+            n_starts=given["n_init"] or N_STARTS,
+            stop=Aitken(given["tol"]),
+            max_iter=given["max_iter"],
+            on_degenerate=given["on_degenerate"],
+            seed=given["seed"],
+            executor=Local(given["threads"]),
+            watch=watch,
+        )
+
+
+def _family(n_features: int, given: dict[str, Any]) -> Family[Any]:
+    from mixtura.families import find_family
+
+    name, covariance = given["family"], given["covariance"]
+    if covariance is None:
+        return find_family(name, n_features)
+    if "covariance" not in find_family(name, n_features).config():
+        raise UsageError.option("--covariance", f"family '{name}' has no covariance shapes")
+    return find_family(name, n_features, covariance=covariance)
+
+
+def _write(console: Console, fitted: Fitted, source: DataSource, given: dict[str, Any]) -> None:
+    """Write the labelled rows and the model; neither appears if one fails."""
+    from mixtura import modelfile
+    from mixtura.cli.console import text_on
+
+    force, labelled = given["force"], given["labelled"]
+    with ExitStack() as files:
+        if labelled is not None:
+            file = files.enter_context(modelfile.replacing(labelled, force=force))
+            stream = files.enter_context(text_on(file))
+            _write_labelled(stream, fitted, source, given)
+        if given["output"] is not None:
+            modelfile.save(given["output"], fitted, force=force)
+    for name, what in (("labelled", "labelled rows"), ("output", "model")):
+        if given[name] is not None:
+            size = Path(given[name]).stat().st_size
+            console.say(f"saved    {given[name]} ({what}, {size / 1000:.1f} kB)")
+
+
+def _write_labelled(
+    stream: TextIO, fitted: Fitted, source: DataSource, given: dict[str, Any]
+) -> None:
+    from mixtura.cli.rows import CsvRows
+    from mixtura.cli.scores import score_columns, score_rows
+    from mixtura.executor import thread_count
+
+    what = ["label", "uncertainty", "log_density"]
+    n_threads = thread_count(given["threads"])
+    own = score_columns(what, fitted.mixture.n_components, as_json=False)
+    names = [f"input_{name}" if name in own else name for name in fitted.columns]
+    writer = CsvRows(stream, [*names, *own], raw_text=given["raw_text"])
+    for block in source.blocks():
+        scores = score_rows(fitted.mixture, block.X, what, n_threads, as_json=False)
+        writer.write(block.X[at].tolist() + score for at, score in enumerate(scores))

@@ -1,0 +1,70 @@
+"""Options that several commands have, and how their values are read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from mixtura.cli.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Names(click.ParamType):  # type: ignore[type-arg]
+    """Column names separated by commas; a name that holds a comma stands in double quotes."""
+
+    name = "a,b"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        """Split at commas."""
+        if isinstance(value, list):
+            return value
+        (names,) = csv.reader([value], skipinitialspace=True)
+        if not names or not all(names):
+            self.fail("an empty column name", param, ctx)
+        return names
+
+
+def common(function: F) -> F:
+    """Add the options that every command has, and give it the console."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        console = ctx.ensure_object(Console)
+        setattr(console, "as_json" if param.name == "json" else str(param.name), value)
+
+    for name, words in (
+        ("--debug", "Show the traceback of an error."),
+        ("--quiet", "No words but warnings and errors."),
+        ("--json", "Print one JSON document."),
+    ):
+        option = click.option(name, is_flag=True, expose_value=False, callback=remember, help=words)
+        function = option(function)
+    return click.pass_obj(function)  # type: ignore[return-value]
+
+
+threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads. Default: MIXTURA_NUM_THREADS, or all processors.",
+)
+
+force = click.option("--force", is_flag=True, help="Replace files that exist.")
+
+seed = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Same seed and data, same result.",
+)
+
+raw_text = click.option(
+    "--raw-text",
+    is_flag=True,
+    help="Write text as it is: no quote before cells that a spreadsheet would run as formulas.",
+)

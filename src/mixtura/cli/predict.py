@@ -1,0 +1,147 @@
+"""``mixtura predict``: what a model says about each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mixtura.cli import options
+from mixtura.cli.console import Console
+from mixtura.errors import DataError, MixturaWarning, UsageError
+
+if TYPE_CHECKING:
+    from mixtura.fitting import Fitted
+    from mixtura.source import DataSource
+    from mixtura.source.files import DataFile
+
+_WHAT = "label,probabilities,uncertainty,log_density"
+
+
+@click.command("predict")
+@click.argument("model")
+@click.argument("data", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", help="Write to a file instead.")
+@click.option(
+    "--what", type=options.Names(), default=_WHAT, show_default=True, help="What to write."
+)
+@click.option("--keep", type=options.Names(), default=None, help="Columns of DATA to copy.")
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="Rows with missing or infinite values: refuse them, or leave them out.",
+)
+@options.threads
+@options.force
+@options.raw_text
+@options.common
+def command(
+    console: Console,
+    model: str,
+    data: tuple[str, ...],
+    output: str | None,
+    what: list[str],
+    keep: list[str] | None,
+    missing: str,
+    threads: int | None,
+    force: bool,
+    raw_text: bool,
+) -> None:
+    """Label (counted from 0), probabilities, uncertainty and log-density of every row.
+
+    MODEL comes from "mixtura fit"; its columns are found in DATA by their
+    names. Uncertainty is 1 - the largest probability; the log-density is in nats.
+    All rows are looked at before the first result is written.
+    """
+    from mixtura import modelfile
+    from mixtura.cli.rows import row_writer
+    from mixtura.cli.scores import WHAT, score_columns
+    from mixtura.executor import thread_count
+    from mixtura.source import as_source, read_standard_input
+
+    unknown = [word for word in what if word not in WHAT]
+    if unknown:
+        raise UsageError.option("--what", f"'{unknown[0]}' is none of {', '.join(WHAT)}")
+    n_threads = thread_count(threads)
+    if output not in (None, "-"):
+        modelfile.check_target(output, force=force)
+    fitted = modelfile.load(model)
+    rows = read_standard_input() if data == ("-",) else data[0] if len(data) == 1 else list(data)
+    with console.listening():
+        source = as_source(rows, columns=list(fitted.columns))
+        _look(fitted, source, rows, missing)
+    own = score_columns(what, fitted.mixture.n_components, as_json=console.as_json)
+    columns = [f"input_{name}" if name in own else name for name in keep or []] + own
+    head = {"schema": "mixtura.predict/1", "n_components": fitted.mixture.n_components}
+    with row_writer(console, output, columns, head, force=force, raw_text=raw_text) as writer:
+        scored = _Scored(fitted, source, rows, keep or [], what, n_threads, console.as_json)
+        for some in scored.blocks():
+            writer.write(some)
+    if scored.n_dropped:
+        console.warn(str(MixturaWarning.rows_dropped(scored.n_dropped, scored.n_rows)))
+
+
+def _look(fitted: Fitted, source: DataSource, rows: Any, missing: str) -> None:
+    """Refuse what cannot be scored, before anything is written."""
+    from mixtura.families.base import Support
+    from mixtura.fitting import check_support
+    from mixtura.source import as_source, summarise
+
+    if missing == "error":
+        summarise(source, max_distinct=1)
+    family = fitted.mixture.family
+    if family.support is not Support.REAL:
+        kept = as_source(rows, columns=list(fitted.columns), missing="drop")
+        for block in kept.blocks():
+            check_support(family, block, kept)
+
+
+class _Scored:
+    """Rows of the source with what the model says; rows that are not complete are left out."""
+
+    def __init__(
+        self,
+        fitted: Fitted,
+        source: DataSource,
+        data: str | DataFile | list[str],
+        keep: list[str],
+        what: list[str],
+        n_threads: int,
+        as_json: bool,
+    ) -> None:
+        from mixtura.cli.keep import kept_rows
+
+        self._mixture, self._source = fitted.mixture, source
+        self._kept = kept_rows(data, keep) if keep else None
+        self._what, self._n_threads, self._as_json = what, n_threads, as_json
+        self.n_rows = self.n_dropped = 0
+
+    def blocks(self) -> Iterator[Iterator[list[Any]]]:
+        """Cells of the rows, block by block."""
+        for block in self._source.blocks():
+            yield self._block(block.X)
+
+    def _block(self, X: Any) -> Iterator[list[Any]]:
+        from mixtura.cli.scores import score_rows
+        from mixtura.source.arrays import finite_rows
+
+        complete = finite_rows(X)
+        self.n_rows += len(X)
+        self.n_dropped += int((~complete).sum())
+        kept: list[list[Any]] | None = None
+        if self._kept is not None:
+            kept = list(islice(self._kept, len(X)))
+            if len(kept) < len(X):
+                raise DataError.changed("the data", f"only {len(kept)} of {len(X)} rows came again")
+            kept = [row for row, whole in zip(kept, complete, strict=True) if whole]
+        X = X if complete.all() else X[complete]
+        scores = score_rows(self._mixture, X, self._what, self._n_threads, as_json=self._as_json)
+        if kept is None:
+            yield from scores
+        else:
+            for row, score in zip(kept, scores, strict=True):
+                yield row + score

@@ -1,0 +1,160 @@
+"""Rows of results as CSV, or as the rows of one JSON document, written as they come."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from mixtura.cli.console import Console, text_on
+from mixtura.modelfile import replacing
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class RowWriter(ABC):
+    """Takes rows, and writes them at once."""
+
+    @abstractmethod
+    def write(self, rows: Iterator[Sequence[Any]]) -> None:
+        """Write some rows."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what comes after the last row."""
+
+
+class CsvRows(RowWriter):
+    """CSV with a header; floats with all their digits.
+
+    Parameters
+    ----------
+    stream : text stream
+        Where to.
+    columns : sequence of str
+        Names of the columns.
+    raw_text : bool
+        Leave text alone that a spreadsheet would take for a formula.
+    """
+
+    def __init__(self, stream: TextIO, columns: Sequence[str], *, raw_text: bool = False) -> None:
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._raw_text = raw_text
+        self.write(iter([columns]))
+
+    def write(self, rows: Iterator[Sequence[Any]]) -> None:
+        """Write some rows."""
+        if self._raw_text:
+            self._writer.writerows(rows)
+        else:
+            self._writer.writerows([guarded(cell) for cell in row] for row in rows)
+
+    def close(self) -> None:
+        """CSV has no end."""
+
+
+class JsonRows(RowWriter):
+    """One JSON document whose last field is the list of rows, each an object.
+
+    Parameters
+    ----------
+    stream : text stream
+        Where to.
+    columns : sequence of str
+        Keys of each row.
+    head : dict
+        Fields before the rows, ``schema`` first.
+    """
+
+    def __init__(self, stream: TextIO, columns: Sequence[str], head: dict[str, Any]) -> None:
+        self._stream, self._columns = stream, list(columns)
+        self._separator = "\n"
+        start = json.dumps({**head, "columns": self._columns}, allow_nan=False)
+        stream.write(start[:-1] + ', "rows": [')
+
+    def write(self, rows: Iterator[Sequence[Any]]) -> None:
+        """Write some rows."""
+        for row in rows:
+            values = dict(zip(self._columns, map(_json_value, row), strict=True))
+            self._stream.write(self._separator + json.dumps(values, allow_nan=False))
+            self._separator = ",\n"
+
+    def close(self) -> None:
+        """End the list and the document."""
+        self._stream.write("\n]}\n")
+
+
+@contextmanager
+def row_writer(
+    console: Console,
+    path: str | None,
+    columns: Sequence[str],
+    head: dict[str, Any],
+    *,
+    force: bool = False,
+    raw_text: bool = False,
+) -> Iterator[RowWriter]:
+    """Open standard output, or a file that appears only when all rows are in it.
+
+    Parameters
+    ----------
+    console : Console
+        Says whether rows are JSON.
+    path : str or None
+        The file; None or ``"-"`` is standard output.
+    columns : sequence of str
+        Names of the cells of a row.
+    head : dict
+        Fields of a JSON document before its rows.
+    force, raw_text : bool
+        Replace a file; leave text alone.
+    """
+
+    def started(stream: TextIO) -> RowWriter:
+        if console.as_json:
+            return JsonRows(stream, columns, head)
+        return CsvRows(stream, columns, raw_text=raw_text)
+
+    if path in (None, "-"):
+        with console.data() as stream:
+            writer = started(stream)
+            yield writer
+            writer.close()
+        return
+    assert path is not None
+    with replacing(path, force=force) as file, text_on(file) as stream:
+        writer = started(stream)
+        yield writer
+        writer.close()
+    console.say(f"wrote    {path}")
+
+
+def guarded(cell: Any) -> Any:
+    """Put a quote before text that a spreadsheet would run as a formula; numbers stay.
+
+    Examples
+    --------
+    >>> guarded("=1+1"), guarded("-1.5"), guarded(-1.5)
+    ("'=1+1", '-1.5', -1.5)
+    """
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return "'" + cell
+    return cell
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_json_value(one) for one in value]
+    return str(value)
