@@ -20,7 +20,7 @@ _DATE = re.compile(r"\s*\d{4}-\d\d-\d\d([T ].*)?|\s*\d\d?[./]\d\d?[./]\d{4}.*", 
 _HEAD_BYTES = 1 << 20
 _LONGEST_LINE = 1 << 26
 _LOOK_ROWS = 1000
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 20
 _PADDED_MISSING = frozenset(pad for one in MISSING for pad in (one, f" {one}", f"{one} "))
 
 
