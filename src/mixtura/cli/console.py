@@ -70,14 +70,15 @@ class Console:
     def data(self) -> Iterator[TextIO]:
         """Open standard output for data: UTF-8 with plain line ends, whatever the locale."""
         self.started = True
-        with text_on(click.get_binary_stream("stdout")) as stream:
+        sys.stdout.flush()
+        with text_on(sys.stdout.buffer) as stream:
             yield stream
 
     @contextmanager
     def listening(self) -> Iterator[list[str]]:
         """Collect mixtura's own warnings, each once; other warnings pass."""
         notes: list[str] = []
-        pass_on: Any = warnings.showwarning
+        pass_on = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if not issubclass(category, MixturaWarning):

@@ -1,105 +1,11 @@
-"""Every error and warning of mixtura, with the text that tells what to do next.
-
-Each class carries the exit code of the command line; each constructor method
-builds one message: what was found, where, what is needed, what to do.
-"""
+"""Errors about data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
-
-def _listed(names: Iterable[object], limit: int = 6) -> str:
-    """'a', 'b' and 3 more: names in quotes, cut after `limit`."""
-    shown = [f"'{name}'" for name in names]
-    if len(shown) > limit:
-        return ", ".join(shown[:limit]) + f" and {len(shown) - limit} more"
-    return ", ".join(shown)
-
-
-def printable(text: str) -> str:
-    """Text that cannot steer a terminal: what is not printable becomes a question mark.
-
-    Examples
-    --------
-    >>> printable("a" + chr(27) + "[31mb")
-    'a?[31mb'
-    """
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-class MixturaError(ValueError):
-    """Base of all errors that mixtura raises on purpose.
-
-    Attributes
-    ----------
-    code : str
-        Stable name of the situation, such as ``"E210"``.
-    exit_code : int
-        Exit code of the command line for this kind of error.
-    """
-
-    exit_code = 1
-    code = "E100"
-
-    @classmethod
-    def of(cls, code: str, message: str) -> Self:
-        """Build an error with its stable code in front of the message."""
-        error = cls(f"[{code}] {message}")
-        error.code = code
-        return error
-
-    @classmethod
-    def unexpected(cls, fault: BaseException) -> Self:
-        """An exception that nobody foresaw, at the last door of the command line."""
-        return cls.of(
-            "E100",
-            f"unexpected {type(fault).__name__}: {fault}. This is a fault of mixtura; "
-            "--debug shows where it happened. Please report it.",
-        )
-
-
-class UsageError(MixturaError):
-    """An argument has no meaning, or two arguments contradict each other."""
-
-    exit_code = 2
-
-    @classmethod
-    def argument(cls, name: str, found: object, needed: str) -> Self:
-        """One argument is outside of what it may be."""
-        return cls.of("E101", f"{name}={found!r} is not usable: it must be {needed}.")
-
-    @classmethod
-    def needs_package(cls, purpose: str, package: str, extra: str) -> Self:
-        """An optional package is not installed."""
-        return cls.of(
-            "E102",
-            f"{purpose} needs the package '{package}', which is not installed. "
-            f"Install it: pip install 'mixtura[{extra}]'",
-        )
-
-    @classmethod
-    def file_exists(cls, path: object) -> Self:
-        """A result would replace an existing file."""
-        return cls.of(
-            "E103", f"'{path}' exists already and was not touched. Replace it with --force."
-        )
-
-    @classmethod
-    def no_folder(cls, path: object) -> Self:
-        """The folder of a result does not exist."""
-        return cls.of("E104", f"the folder of '{path}' does not exist. Create it first.")
-
-    @classmethod
-    def option(cls, option: str, problem: str) -> Self:
-        """An option of the command line that does not go with the others."""
-        return cls.of("E106", f"{option}: {problem}.")
-
-    @classmethod
-    def command_line(cls, problem: str, command: str) -> Self:
-        """A command was called with options that do not exist or fit."""
-        return cls.of("E105", f"{problem} See: {command} --help")
+from mixtura.errors.base import MixturaError, listed
 
 
 class DataError(MixturaError):
@@ -131,6 +37,14 @@ class DataError(MixturaError):
             "E202",
             f"{n_rows} row(s) for {n_components} components (n_samples={n_rows}): "
             "at least one row per component is needed. Lower n_components or give more rows.",
+        )
+
+    @classmethod
+    def one_row(cls) -> Self:
+        """A single row, which has no spread."""
+        return cls.of(
+            "E202",
+            "1 row (n_samples=1) has no spread to estimate: at least 2 rows are needed.",
         )
 
     @classmethod
@@ -171,7 +85,7 @@ class DataError(MixturaError):
         """Columns without a single value."""
         return cls.of(
             "E211",
-            f"column(s) {_listed(columns)} hold no value at all (NaN in all {n_rows} rows). "
+            f"column(s) {listed(columns)} hold no value at all (NaN in all {n_rows} rows). "
             "Leave them out: columns=[...] or --drop NAME.",
         )
 
@@ -215,7 +129,7 @@ class DataError(MixturaError):
         """Columns that the model or the person asked for are not in the data."""
         return cls.of(
             "E240",
-            f"column(s) {_listed(wanted)} not in the data, which has {_listed(found)}. "
+            f"column(s) {listed(wanted)} not in the data, which has {listed(found)}. "
             "Rename or add them.",
         )
 
@@ -303,7 +217,7 @@ class DataError(MixturaError):
     def duplicate_columns(cls, names: Sequence[str]) -> Self:
         """Two columns with one name."""
         return cls.of(
-            "E243", f"column name(s) {_listed(names)} occur more than once. Rename the columns."
+            "E243", f"column name(s) {listed(names)} occur more than once. Rename the columns."
         )
 
     @classmethod
@@ -353,150 +267,4 @@ class SupportError(DataError):
             "E250",
             f"family '{family}' needs {needed}; column '{column}' has {value:g} at row {row}. "
             "Recode it, drop the row, or use another family.",
-        )
-
-
-class ModelFileError(MixturaError):
-    """A model file is damaged, of another kind, or of an unknown version."""
-
-    exit_code = 4
-
-    @classmethod
-    def not_found(cls, path: object) -> Self:
-        """There is no such file."""
-        return cls.of("E400", f"no model file at '{path}'. Check the path.")
-
-    @classmethod
-    def damaged(cls, path: object, problem: str) -> Self:
-        """The file is not a readable model file."""
-        return cls.of("E401", f"'{path}' is not a usable mixtura model: {problem}.")
-
-    @classmethod
-    def version(cls, path: object, found: object, known: int) -> Self:
-        """The schema is newer than this program."""
-        return cls.of(
-            "E402",
-            f"'{path}' has schema {found}; this version of mixtura reads up to {known}. "
-            "Install a newer mixtura.",
-        )
-
-    @classmethod
-    def unknown_name(cls, path: object, kind: str, name: object, known: Iterable[str]) -> Self:
-        """The file names a family or shape that is not registered."""
-        return cls.of("E410", f"'{path}' names the {kind} {name!r}; known: {_listed(known)}.")
-
-
-class NotConvergedError(MixturaError):
-    """A fit stopped before it converged, and the caller asked for convergence."""
-
-    exit_code = 5
-
-    @classmethod
-    def stopped(cls, n_iter: int, advice: str) -> Self:
-        """Iterations ran out under --strict."""
-        return cls.of("E350", f"not converged after {n_iter} iterations: {advice}")
-
-
-class DegenerateComponentError(MixturaError):
-    """A component has no finite estimate or no data of its own."""
-
-    exit_code = 6
-
-    @classmethod
-    def collapsed(cls, component: int, n_effective: float, rows: Sequence[int]) -> Self:
-        """A covariance shrinks onto a few rows."""
-        where = f", around row(s) {', '.join(map(str, rows))}" if len(rows) else ""
-        return cls.of(
-            "E301",
-            f"component {component} collapses onto {n_effective:.1f} effective rows{where}: "
-            "its covariance is singular. Lower n_components, choose a covariance shape with "
-            "fewer parameters, or keep the floor: on_degenerate='repair'.",
-        )
-
-    @classmethod
-    def unidentified(cls, shape: str, n_rows: float, n_features: int) -> Self:
-        """Too few rows for the shape."""
-        return cls.of(
-            "E302",
-            f"covariance '{shape}' is singular with {n_rows:g} rows in {n_features} dimensions. "
-            "Choose 'diag' or 'spherical', fewer components, or on_degenerate='repair'.",
-        )
-
-    @classmethod
-    def empty(cls, component: int, weight: float) -> Self:
-        """A component explains less than one row."""
-        return cls.of(
-            "E303",
-            f"component {component} is empty (weight {weight:.3g}). Lower n_components, "
-            "or use on_degenerate='repair' (a new start for it) or 'drop'.",
-        )
-
-    @classmethod
-    def not_positive_definite(cls, component: int, problem: str) -> Self:
-        """A given covariance or precision is not positive definite."""
-        return cls.of("E304", f"component {component}: {problem} is not positive definite.")
-
-
-class ResourceError(MixturaError):
-    """Memory, disk or a worker is exhausted."""
-
-    exit_code = 7
-
-    @classmethod
-    def saving(cls, path: object, problem: str) -> Self:
-        """A file could not be written; what was there before is untouched."""
-        return cls.of(
-            "E701",
-            f"could not write '{path}': {problem}. Nothing was changed; free space and retry.",
-        )
-
-    @classmethod
-    def output(cls, problem: str) -> Self:
-        """The standard output takes no more bytes."""
-        return cls.of("E702", f"the output could not be written: {problem}. It is incomplete.")
-
-    @classmethod
-    def memory(cls) -> Self:
-        """An array does not fit into memory."""
-        return cls.of(
-            "E703",
-            "memory ran out. Use fewer components or columns, or give the data as a file: "
-            "files are read in blocks.",
-        )
-
-
-class MixturaWarning(UserWarning):
-    """Base of all warnings: the result stands, but a person should know."""
-
-    @classmethod
-    def collinear(cls, rank: int, n_features: int, columns: Sequence[str]) -> Self:
-        """Columns that are linear functions of others."""
-        return cls(
-            f"[W205] columns are collinear: rank {rank} of {n_features} "
-            f"(a linear relation holds among {_listed(columns)}). Log-densities depend on the "
-            "covariance floor; drop a column to avoid this."
-        )
-
-    @classmethod
-    def looks_categorical(cls, column: str, n_levels: int) -> Self:
-        """An integer column with few levels."""
-        return cls(
-            f"[W206] column '{column}' holds whole numbers with only {n_levels} levels: it looks "
-            "categorical, and is used here as a measurement."
-        )
-
-    @classmethod
-    def integers_rounded(cls, column: str) -> Self:
-        """Integers beyond 2**53 lose digits as floating-point numbers."""
-        return cls(
-            f"[W207] column '{column}' has integers beyond 2**53: "
-            "they are rounded to 53 binary digits."
-        )
-
-    @classmethod
-    def rows_dropped(cls, n_dropped: int, n_rows: int) -> Self:
-        """Rows left out because of missing or infinite values."""
-        return cls(
-            f"[W210] {n_dropped} of {n_rows} rows hold missing or infinite values "
-            "and were left out."
         )
