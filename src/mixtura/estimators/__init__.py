@@ -1,0 +1,6 @@
+"""The scikit-learn skin: familiar names over `fit_mixture`, and no mathematics."""
+
+from mixtura.estimators.gaussian import GaussianMixture
+from mixtura.estimators.model import MixtureModel
+
+__all__ = ["GaussianMixture", "MixtureModel"]

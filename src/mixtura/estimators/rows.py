@@ -1,0 +1,135 @@
+"""How an estimator takes its rows: names of columns are learned in fit and matched later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import narwhals.stable.v1 as nw
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from mixtura.errors import DataError, UsageError
+from mixtura.source import DataSource, as_source, read_column
+from mixtura.source.files import DataFile
+from mixtura.source.frames import as_frame
+
+
+def rows_to_fit(
+    model: Any, X: Any, weights: Any, labels: Any, missing: Literal["error", "drop"]
+) -> DataSource:
+    """Rows as a source; `model` learns ``n_features_in_`` and, where there are names, those."""
+    X = _opened(X)
+    known, spare = _known_labels(X, labels)
+    source = as_source(
+        X, weights=_array_or_name(weights), labels=known, drop=spare, missing=missing
+    )
+    model.n_features_in_ = source.n_features
+    if _has_names(X, source):
+        model.feature_names_in_ = np.array(source.columns, dtype=object)
+    elif hasattr(model, "feature_names_in_"):
+        del model.feature_names_in_
+    return source
+
+
+def rows_to_use(model: Any, X: Any, weights: Any = None) -> DataSource:
+    """Rows as a source with the columns of the fit: by name where there are names.
+
+    Raises
+    ------
+    DataError
+        A column of the fit is missing, or the number of columns differs.
+    """
+    X = _opened(X)
+    names = getattr(model, "feature_names_in_", None)
+    chosen = None
+    if names is not None and (isinstance(X, nw.DataFrame) or _is_file(X)):
+        chosen = list(names)
+    source = as_source(X, weights=_array_or_name(weights), columns=chosen)
+    if source.n_features != model.n_features_in_:
+        raise DataError.width(source.n_features, model.n_features_in_, type(model).__name__)
+    if names is not None and isinstance(X, DataSource):
+        _compare_names(list(names), source.columns)
+    elif not isinstance(X, nw.DataFrame | DataSource) and not _is_file(X):
+        # scikit-learn's own warning when names were known in fit and are not here
+        validate_data(model, X, reset=False, skip_check_array=True)
+    return source
+
+
+def _opened(X: Any) -> Any:
+    """Frames and Arrow streams as frames, read once; everything else as it is."""
+    if isinstance(X, np.ndarray | DataSource) or _is_file(X):
+        return X
+    frame = as_frame(X)
+    return X if frame is None else frame
+
+
+def _is_file(X: Any) -> bool:
+    """Paths and lists of paths: what becomes a source without being an array or a frame."""
+    if isinstance(X, np.ndarray | DataSource | nw.DataFrame):
+        return False
+    first = X[0] if isinstance(X, list | tuple) and X else X
+    return isinstance(first, str | Path | DataFile)
+
+
+def _has_names(X: Any, source: DataSource) -> bool:
+    """Whether the columns were named by somebody; x0, x1, ... are not names."""
+    if isinstance(X, nw.DataFrame):
+        return all(isinstance(name, str) for name in X.columns)
+    return source.columns != _default_names(source.n_features)
+
+
+def _default_names(n_features: int) -> tuple[str, ...]:
+    return tuple(f"x{j}" for j in range(n_features))
+
+
+def _compare_names(names: Sequence[str], found: Sequence[str]) -> None:
+    """A source keeps its columns, so they must be those of the fit, in the same order."""
+    if list(found) == list(names) or tuple(found) == _default_names(len(found)):
+        return
+    absent = [name for name in names if name not in found]
+    if absent:
+        raise DataError.missing_columns(absent, found)
+    raise UsageError.argument(
+        "X", f"columns {', '.join(found)}", f"in the order {', '.join(names)}"
+    )
+
+
+def _array_or_name(weights: Any) -> Any:
+    return weights if weights is None or isinstance(weights, str) else np.asarray(weights)
+
+
+def _known_labels(X: Any, labels: Any) -> tuple[Any, list[str] | None]:
+    """Labels as numbers, or as the name of a column that holds numbers; columns to leave out."""
+    if labels is None:
+        return None, None
+    if not isinstance(labels, str):
+        return label_codes(np.asarray(labels)), None
+    if isinstance(X, DataSource):
+        return labels, None
+    values = read_column(X, labels)
+    return (labels, None) if values.dtype.kind in "iuf" else (label_codes(values), [labels])
+
+
+def label_codes(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Known labels as numbers: numbers as they are, other values numbered in sorted order.
+
+    None and NaN mean unknown, -1.
+
+    Examples
+    --------
+    >>> label_codes(np.array(["b", None, "a", "b"], dtype=object))
+    array([ 1, -1,  0,  1])
+    """
+    if values.dtype.kind in "iuf" or values.ndim != 1:
+        return values
+    known = np.array([value is not None and value == value for value in values], dtype=bool)
+    codes = np.full(len(values), -1)
+    present = values[known].tolist()
+    if present and {type(value) for value in present} <= {int, float}:
+        numbers = codes.astype(float)
+        numbers[known] = present
+        return numbers
+    codes[known] = np.unique(np.array([str(value) for value in present]), return_inverse=True)[1]
+    return codes
