@@ -1,0 +1,117 @@
+"""JSON from outside, strictly read: bounded, without surprises, of the expected structure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from mixtura.em import Outcome
+from mixtura.errors import ModelFileError
+
+#: Whole numbers beyond this are not exact in JSON readers that use float64.
+LARGEST_INTEGER = 2**53
+
+#: Powers of two by which columns are scaled lie within the range of float64.
+LARGEST_EXPONENT = 2200
+
+Problem = Callable[[str], ModelFileError]
+
+
+def strict_json(text: str | bytes, what: str, problem: Problem) -> Any:
+    """Parse JSON without repeated keys, NaN, huge integers, or endless nesting."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            raise ValueError("a key occurs twice")
+        return result
+
+    def refuse(token: str) -> Any:
+        raise ValueError(f"{token} is no JSON number")
+
+    def number(token: str) -> float:
+        value = float(token)
+        return value if math.isfinite(value) else refuse(token)
+
+    def whole(token: str) -> int:
+        if len(token) > 17 or abs(int(token)) > LARGEST_INTEGER:
+            raise ValueError("a whole number is too large")
+        return int(token)
+
+    try:
+        if isinstance(text, bytes):
+            text = text.decode()
+        return json.loads(
+            text,
+            object_pairs_hook=unique,
+            parse_constant=refuse,
+            parse_float=number,
+            parse_int=whole,
+        )
+    except (ValueError, RecursionError) as error:
+        raise problem(f"{what} is not plain JSON ({error})") from None
+
+
+def same_kind(pattern: Any, value: Any, n_features: int) -> bool:
+    """Whether a setting has the structure and types of the family's own settings."""
+    if isinstance(pattern, dict):
+        return (
+            isinstance(value, dict)
+            and set(value) == set(pattern)
+            and all(same_kind(pattern[key], value[key], n_features) for key in pattern)
+        )
+    if isinstance(pattern, list):  # one power of two per column, or none
+        return (
+            isinstance(value, list)
+            and len(value) in (0, n_features)
+            and all(type(one) is int and abs(one) <= LARGEST_EXPONENT for one in value)
+        )
+    return type(value) is type(pattern)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_names(value: Any) -> bool:
+    return _is_texts(value) and len(value) > 0 and len(set(value)) == len(value)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_checksum(value: Any) -> bool:
+    return _is_text(value) and len(value) == 64 and set(value) <= set("0123456789abcdef")
+
+
+FIELDS: dict[str, Callable[[Any], bool]] = {
+    "schema": _is_count,
+    "mixtura": _is_text,
+    "family": _is_text,
+    "config": lambda value: isinstance(value, dict),
+    "columns": _is_names,
+    "outcome": lambda value: _is_text(value) and value in Outcome.__members__,
+    "n_rows": _is_count,
+    "mass": _is_positive,
+    "log_likelihood": _is_number,
+    "log_certainty": _is_number,
+    "events": _is_texts,
+    "warnings": _is_texts,
+    "seconds": _is_number,
+    "checksum": _is_checksum,
+}
