@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "stats", "_kernel"},
     {"families", "source"},
     {"mixture", "executor"},
-    {"degenerate", "em", "profile", "start"},
+    {"accelerate", "degenerate", "em", "profile", "start"},
     {"selection", "fitting"},
     {"describe", "modelfile"},
     {"estimators"},

@@ -8,13 +8,14 @@ statistics are made; they never add a loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from mixtura.accelerate import Anderson
 from mixtura.degenerate import Care, Event
 from mixtura.errors import UsageError
 from mixtura.executor import Executor, Local
@@ -26,6 +27,9 @@ from mixtura.stats import Array, Stats, tree_sum
 
 #: A fall of the objective by more than this fraction is more than rounding.
 ROUNDING = 1e-10
+
+#: Plain steps after a combined one until their gains shrink at a steady ratio.
+SETTLING = 6
 
 
 class Outcome(Enum):
@@ -48,13 +52,15 @@ class Outcome(Enum):
         return self in (Outcome.CONVERGED, Outcome.CLOSED_FORM)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One mixture of a run, and the statistics of the data under that same mixture."""
 
     mixture: Mixture
     stats: Stats
     iteration: int
+    n_passes: int
+    mixed: bool = False  # made by combining earlier statistics, not by a plain EM step
     events: tuple[Event, ...] = ()
 
     @property
@@ -74,14 +80,22 @@ class Aitken:
 
     tol: float = 1e-8
 
-    def met(self, objectives: list[float], mass: float) -> bool:
-        """Tell whether the run may stop after these objectives."""
-        if len(objectives) < 3:
+    def met(self, run: list[Step]) -> bool:
+        """Tell whether a run may stop after these steps.
+
+        The projection holds for plain EM steps, `SETTLING` of them after a
+        combined one, which leaves the slow directions for last. Two combined
+        steps in a row stop a run when they gain a tenth of `tol` or less.
+        """
+        if len(run) < 3:
             return False
-        l1, l2, l3 = objectives[-3:]
-        gain, before = l3 - l2, l2 - l1
+        l1, l2, l3 = (step.objective for step in run[-3:])
+        gain, before, mass = l3 - l2, l2 - l1, run[-1].stats.mass
         if abs(gain) <= 4 * np.finfo(float).eps * abs(l3):
             return True
+        if any(step.mixed for step in run[-SETTLING:]):
+            small = 0.1 * self.tol * mass
+            return run[-1].mixed and run[-2].mixed and max(gain, before) <= small
         if not 0 < gain < before:
             return False
         ratio = gain / before
@@ -94,9 +108,11 @@ class Gain:
 
     tol: float = 1e-3
 
-    def met(self, objectives: list[float], mass: float) -> bool:
-        """Tell whether the run may stop after these objectives."""
-        return len(objectives) > 1 and abs(objectives[-1] - objectives[-2]) < self.tol * mass
+    def met(self, run: list[Step]) -> bool:
+        """Tell whether a run may stop after these steps."""
+        if len(run) < 2:
+            return False
+        return abs(run[-1].objective - run[-2].objective) < self.tol * run[-1].stats.mass
 
 
 @dataclass(frozen=True)
@@ -128,6 +144,7 @@ class Fit:
     outcome: Outcome
     trace: Trace
     stats: Stats
+    n_passes: int
     events: tuple[Event, ...] = ()
 
     @property
@@ -147,6 +164,7 @@ def em_steps(
     *,
     executor: Executor | None = None,
     care: Care | None = None,
+    accelerate: bool = False,
 ) -> Iterator[Step]:
     """Yield a mixture and its statistics, then the next one, without end.
 
@@ -160,6 +178,9 @@ def em_steps(
         Where blocks are processed. Default: threads of this process.
     care : Care, optional
         What to do with components that are empty or collapse.
+    accelerate : bool, default=False
+        Combine earlier statistics where plain steps crawl. A combination that
+        would lower the objective costs a pass and is not yielded.
 
     Yields
     ------
@@ -179,14 +200,28 @@ def em_steps(
     """
     executor = executor or Local()
     care = (care or Care()).fresh()
-    iteration = 0
+    accelerator = Anderson() if accelerate else None
+    step: Step | None = None
+    proposal: Mixture | None = None
     events: tuple[Event, ...] = ()
+    n_passes = 0
     while True:
         stats = executor.reduce(mixture.expect, source)
-        yield Step(mixture, stats, iteration, events)
-        iteration += 1
-        mixture, stats, events = care.mend(mixture, stats, source, executor, iteration)
-        mixture = mixture.maximise(stats)
+        n_passes += 1
+        if accelerator and proposal and step and not stats.loglik >= step.objective:
+            accelerator.reject()
+            proposal, mixture = None, step.mixture.maximise(step.stats)
+            continue
+        iteration = step.iteration + 1 if step else 0
+        step = Step(mixture, stats, iteration, n_passes, proposal is not None, events)
+        yield step
+        mixture, stats, events = care.mend(mixture, stats, source, executor, step.iteration + 1)
+        if accelerator and not events:
+            proposal = accelerator.propose(mixture, stats)
+        elif accelerator:
+            accelerator.clear()
+            proposal = None
+        mixture = proposal or mixture.maximise(stats)
 
 
 def fit_em(
@@ -197,6 +232,7 @@ def fit_em(
     stop: Aitken | Gain | None = None,
     max_iter: int = 1000,
     care: Care | None = None,
+    accelerate: bool = False,
     keep_mixtures: bool = False,
     watch: Callable[[Step], None] | None = None,
 ) -> Fit:
@@ -220,6 +256,8 @@ def fit_em(
         Greatest number of M steps. Zero only evaluates `mixture`.
     care : Care, optional
         What to do with components that are empty or collapse.
+    accelerate : bool, default=False
+        See `em_steps`.
     keep_mixtures : bool, default=False
         Keep every iteration's mixture in the trace.
     watch : callable, optional
@@ -252,19 +290,21 @@ def fit_em(
     """
     stop = stop or Aitken()
     steps: list[Step] = []
-    objectives: list[float] = []  # since the last event: what the stop rule may compare
+    first = 0  # the first step since the last event: what the stop rule may compare
     outcome = Outcome.MAX_ITER
-    for step in em_steps(mixture, source, executor=executor, care=care):
+    steps_of = em_steps(mixture, source, executor=executor, care=care, accelerate=accelerate)
+    for step in steps_of:
         if step.events:
-            objectives = []
-        if objectives and _fell(step, objectives[-1]):
+            first = len(steps)
+        elif steps and _fell(step, steps[-1].objective):
             outcome = Outcome.FELL
             break
-        steps.append(step if keep_mixtures or not steps else _light(steps, step))
-        objectives.append(step.objective)
+        if steps and not keep_mixtures:
+            steps[-1] = _light(steps[-1], step)
+        steps.append(step)
         if watch is not None:
             watch(step)
-        if stop.met(objectives, step.stats.mass):
+        if stop.met(steps[max(first, len(steps) - SETTLING) :]):
             outcome = Outcome.CONVERGED
             break
         if step.iteration >= max_iter:
@@ -365,13 +405,11 @@ def _fell(step: Step, before: float) -> bool:
     return step.mixture.family.monotone and step.objective < before - ROUNDING * abs(before)
 
 
-def _light(steps: list[Step], step: Step) -> Step:
-    """Forget the previous step's arrays: only the newest mixture and statistics are kept."""
-    last = steps[-1]
+def _light(step: Step, newer: Step) -> Step:
+    """The step without arrays of its own: only the newest mixture and statistics are kept."""
     empty = np.zeros(0)
-    stats = Stats(empty, empty, empty, last.stats.loglik, last.stats.entropy, last.stats.mass)
-    steps[-1] = Step(step.mixture, stats, last.iteration, last.events)
-    return step
+    numbers = (step.stats.loglik, step.stats.entropy, step.stats.mass)
+    return replace(step, mixture=newer.mixture, stats=Stats(empty, empty, empty, *numbers))
 
 
 def _finish(steps: list[Step], outcome: Outcome, keep_mixtures: bool) -> Fit:
@@ -382,4 +420,4 @@ def _finish(steps: list[Step], outcome: Outcome, keep_mixtures: bool) -> Fit:
         tuple(step.mixture for step in steps) if keep_mixtures else (),
     )
     events = tuple(event for step in steps for event in step.events)
-    return Fit(steps[-1].mixture, outcome, trace, steps[-1].stats, events)
+    return Fit(steps[-1].mixture, outcome, trace, steps[-1].stats, steps[-1].n_passes, events)

@@ -115,6 +115,7 @@ def fit_mixture(
     adjust: Callable[[Mixture], Mixture] | None = None,
     stop: Aitken | Gain | None = None,
     max_iter: int = 1000,
+    accelerate: bool = True,
     on_degenerate: Policy = "repair",
     seed: int = 0,
     executor: Executor | None = None,
@@ -144,6 +145,9 @@ def fit_mixture(
         Stopping rule; default ``Aitken(1e-8)``.
     max_iter : int, default=1000
         Greatest number of M steps of a run.
+    accelerate : bool, default=True
+        Combine earlier iterations where EM crawls (see `em_steps`); the
+        log-likelihood never falls. False gives plain EM, for study.
     on_degenerate : {"repair", "drop", "raise"}, default="repair"
         What happens to empty and collapsing components, see `Care`.
     seed : int, default=0
@@ -186,7 +190,7 @@ def fit_mixture(
         family, summary = prepare(family, source, n_components, executor)
         care = Care(on_degenerate, summary.n_positive)
         options = {
-            "executor": executor, "care": care, "stop": stop, "max_iter": max_iter,
+            "executor": executor, "care": care, "stop": stop, "max_iter": max_iter, "accelerate": accelerate,
             "keep_mixtures": keep_mixtures,
         }  # fmt: skip
         fit, keeps_order = _run(
@@ -224,6 +228,8 @@ def prepare(
         for block in source.blocks():
             check_support(family, block, source)
     if family.needs_profile:
+        if summary.n_positive < 2:
+            raise DataError.one_row()
         if not getattr(family, "ridge", 0.0):
             _refuse_constant(source, summary)
         profile = measure(source, summary, executor)

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=tuple[Array, ...])
 
-#: Rows that a Python route handles at once: 8 leaves of the merge tree, so that
-#: temporaries of shape (rows, K) stay small whatever the size of a block.
-SLICE_ROWS = 8192
+#: Rows that a Python route handles at once: a leaf of the merge tree, so that
+#: results do not depend on the size of blocks, and temporaries stay small.
+SLICE_ROWS = 1024
 
 
 class Support(Enum):
@@ -52,7 +52,7 @@ class Support(Enum):
     def contains(self, X: Array) -> BoolArray:
         """Tell for each entry of X whether it lies in the support."""
         if self is Support.COUNTS:
-            return np.asarray((X >= 0) & (np.floor(X) == X))
+            return np.asarray(np.isfinite(X) & (X >= 0) & (np.floor(X) == X))
         return np.isfinite(X)
 
 
@@ -83,8 +83,6 @@ class Family(ABC, Generic[P]):
         Where the density is positive; checked once, at the data door.
     params_type : type
         NamedTuple of arrays with leading axis K, or 1 where shared.
-    monotone : bool
-        The M step never lowers the objective. False for scoring steps (door C).
     closed_form : bool
         With all labels known, one M step is the maximum-likelihood estimate.
     centred : bool
@@ -98,10 +96,14 @@ class Family(ABC, Generic[P]):
     name: ClassVar[str]
     support: ClassVar[Support] = Support.REAL
     params_type: ClassVar[type]
-    monotone: ClassVar[bool] = True
     closed_form: ClassVar[bool] = True
     centred: ClassVar[bool] = False
     needs_profile: ClassVar[bool] = False
+
+    @property
+    def monotone(self) -> bool:
+        """The M step never lowers the log-likelihood. False for scoring steps (door C)."""
+        return True
 
     @abstractmethod
     def log_density(self, params: P, X: Array) -> Array:
@@ -157,6 +159,15 @@ class Family(ABC, Generic[P]):
     def soften(self, stats: Stats) -> Stats:
         """Statistics of a rough start, made safe for components of a few rows."""
         return stats
+
+    def recentre(self, stats: Stats, current: P, reference: P) -> Stats:
+        """Statistics taken at `current` parameters, as if they had been taken at `reference`."""
+        del current, reference
+        return stats
+
+    def statistic_scale(self, size: int) -> Array:
+        """Typical size of each of the `size` entries of a statistic per row."""
+        return np.ones(size)
 
     def at_boundary(self, params: P) -> BoolArray:
         """Tell which components sit on a bound that keeps the likelihood finite, (K,)."""

@@ -12,7 +12,7 @@ from scipy import linalg
 from mixtura import _kernel
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families.base import Family, Profile
-from mixtura.families.gaussian.packing import second_moments, unpack
+from mixtura.families.gaussian.packing import mixed_moments, second_moments, unpack
 from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats
 
@@ -82,10 +82,18 @@ class Gaussian(Family[GaussianParams]):
     centred: ClassVar[bool] = True
     needs_profile: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exponents", tuple(map(int, self.exponents)))
+
     @cached_property
     def shape(self) -> Shape:
         """The covariance shape."""
         return find_shape(self.covariance)
+
+    @property
+    def monotone(self) -> bool:
+        """An added ridge leaves the path of EM."""
+        return self.ridge == 0.0
 
     @property
     def geometry(self) -> Geometry:
@@ -187,6 +195,31 @@ class Gaussian(Family[GaussianParams]):
         within = (stats.total[:, d:] - weight * moved).sum(axis=0) / stats.weight.sum()
         total = stats.total + extra * np.hstack([shift, moved + within])
         return replace(stats, weight=stats.weight + extra, total=total)
+
+    def recentre(
+        self, stats: Stats, current: GaussianParams, reference: GaussianParams
+    ) -> Stats:
+        """Move sums and scatter from the current means to those of the reference."""
+        d, weight = self.n_features, stats.weight[:, None]
+        shift = current.means - reference.means
+        s1 = stats.total[:, :d]
+        # scatter of (x - c) + shift: s1 and shift enter twice, crosswise
+        moved = s1 + weight * shift
+        extra = mixed_moments(shift, s1, self.geometry) + weight * second_moments(shift, self.geometry)
+        if self.geometry is Geometry.TIED:
+            return replace(stats, total=moved, shared=stats.shared + extra.sum(axis=0))
+        return replace(stats, total=np.hstack([moved, stats.total[:, d:] + extra]))
+
+    def statistic_scale(self, size: int) -> Array:
+        """Standard deviations of the data for the sums, their products for the scatter."""
+        if self.floor is None:
+            return np.ones(size)
+        if self.geometry in (Geometry.DENSE, Geometry.TIED):
+            variances = np.diagonal(self.floor)
+        else:
+            variances = np.broadcast_to(self.floor, self.n_features)
+        sd = np.sqrt(variances / FLOOR)
+        return np.concatenate([sd, second_moments(sd[None], self.geometry)[0]])[:size]
 
     def adapted(self, profile: Profile) -> Gaussian:
         """Take origin, units and floor from the data."""

@@ -30,3 +30,13 @@ def second_moments(shift: Array, geometry: Geometry) -> Array:
     if geometry is Geometry.DIAGONAL:
         return shift * shift
     return np.asarray(np.einsum("kj,kj->k", shift, shift)[:, None])
+
+
+def mixed_moments(a: Array, b: Array, geometry: Geometry) -> Array:
+    """A b' + b a' of points (K, d) in a geometry's packed layout."""
+    if geometry in (Geometry.DENSE, Geometry.TIED):
+        outer = a[:, :, None] * b[:, None, :]
+        return pack(outer + outer.transpose(0, 2, 1))
+    if geometry is Geometry.DIAGONAL:
+        return 2.0 * a * b
+    return np.asarray(2.0 * np.einsum("kj,kj->k", a, b)[:, None])
