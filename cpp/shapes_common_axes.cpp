@@ -28,9 +28,42 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kPi = 3.14159265358979323846;
+constexpr double kRounding = 4.0 * std::numeric_limits<double>::epsilon();
 constexpr double kNoTurn = 1e-11;    // changes the objective by its square, below rounding
+constexpr double kLongestTurn = 0.5;  // of an extrapolation, radians
 constexpr int kWideLook = 8;         // angles tried in the first sweep from a fresh start
 constexpr int kSweepsPerStart = 6;   // then the best start is polished
+constexpr Index kAllStartsUpTo = 10; // above, starts end when two of them agree
+constexpr double kAgree = 1e-8;      // nats per unit of weight
+
+// Skew part of the turn that leads from axes `from` to axes `to`: its logarithm, if it is small.
+void skew_of_turn(Index d, const double* to, const double* from, double* skew, double* space) {
+    double* product = space + d * d;
+    transpose(d, from, space);
+    multiply(d, to, space, product);
+    for (Index i = 0; i < d; ++i)
+        for (Index j = 0; j < d; ++j)
+            skew[i * d + j] = 0.5 * (product[i * d + j] - product[j * d + i]);
+}
+
+// rows = exp(skew) axes, to second order, made orthonormal (Gram and Schmidt).
+void turn_all(Index d, const double* skew, const double* axes, double* rows, double* space) {
+    double* once = space;
+    double* twice = space + d * d;
+    multiply(d, skew, axes, once);
+    multiply(d, skew, once, twice);
+    for (Index i = 0; i < d * d; ++i) rows[i] = axes[i] + once[i] + 0.5 * twice[i];
+    for (Index i = 0; i < d; ++i) {
+        double* row = rows + i * d;
+        for (Index j = 0; j <= i; ++j) {  // last with itself: to length one
+            const double* other = rows + j * d;
+            double dot = 0.0;
+            for (Index m = 0; m < d; ++m) dot += row[m] * other[m];
+            for (Index m = 0; m < d; ++m)
+                row[m] = i == j ? row[m] / std::sqrt(dot) : row[m] - dot * other[m];
+        }
+    }
+}
 
 struct CommonAxes {
     MStepProblem& p;
@@ -38,8 +71,12 @@ struct CommonAxes {
     double level = 0.0;  // > 0: all variances >= level
     double* axes;        // (d, d) rows
     double* best_axes;   // (d, d)
+    double* before;      // (d, d) axes two sweeps ago
+    double* between;     // (d, d) axes one sweep ago
+    double* step;        // (4, d, d)
     double* turned;      // (K, d, d) T_k
-    double* diagonal;    // (K, d)
+    double* deviations;  // (K, d) roots of diag W_k
+    double* diagonal;    // (K, d) of T_k
     double* variances;   // (K, d)
     double* bound;       // (d,)
     double* gain;        // (K,) weights of the tangent
@@ -51,15 +88,24 @@ struct CommonAxes {
 
     void set_axes(const double* rows) {
         if (rows != axes) std::copy(rows, rows + p.d * p.d, axes);
+        const Workspace::Mark mark = p.workspace.mark();
         each_live(p, 2 * p.d * p.d, [&](Index k, double* space) {
             congruence(p.d, axes, p.W(k), T(k), space);
         });
+        p.workspace.release(mark);
     }
 
+    // What is lost in the rounding of d_j' W_k d_j counts as 0: then W_k is singular, and without a
+    // floor the likelihood is unbounded. Relative to the terms of the sum, so units do not matter.
     void read_diagonals() {
         for (Index k = 0; k < p.K; ++k)
-            for (Index j = 0; p.live(k) && j < p.d; ++j)
-                diagonal[k * p.d + j] = std::max(T(k)[j * (p.d + 1)], 0.0);
+            for (Index j = 0; p.live(k) && j < p.d; ++j) {
+                double bound = 0.0;
+                for (Index m = 0; m < p.d; ++m)
+                    bound += std::abs(axes[j * p.d + m]) * deviations[k * p.d + m];
+                const double value = T(k)[j * (p.d + 1)];
+                diagonal[k * p.d + j] = value > kRounding * bound * bound ? value : 0.0;
+            }
     }
 
     // Best variances along the present axes.
@@ -184,16 +230,49 @@ struct CommonAxes {
                 gain[k] *= std::exp(std::log1p(q[k] * rise - r[k] * sine) / static_cast<double>(p.d));
     }
 
-    // Sweep until the gain is below tolerance; returns the loss.
+    // Sweep until the gain of one sweep is below tolerance; returns the loss.
     double descend(int max_sweeps, bool fresh) {
+        const Index size = p.d * p.d;
         double last = loss();
-        for (int i = 0; i < max_sweeps; ++i) {
+        for (int i = 0; i < max_sweeps && std::isfinite(last); ++i) {
+            std::copy(axes, axes + size, i % 2 == 0 ? before : between);
             sweep(fresh && i == 0);
             const double now = loss();
             if (!(last - now > p.inner_tol * p.n_total)) return now;
-            last = now;
+            last = i % 2 == 1 && p.d > 2 ? extrapolate(now) : now;
         }
         return last;
+    }
+
+    // Two sweeps made turns r and s; if they point alike, go on along them, as far as squared
+    // extrapolation says (Varadhan and Roland 2008, scheme S3). Kept only if the loss falls.
+    double extrapolate(double now) {
+        const Index size = p.d * p.d;
+        double* r = step;
+        double* v = step + size;
+        double* space = step + 2 * size;
+        skew_of_turn(p.d, between, before, r, space);
+        skew_of_turn(p.d, axes, between, v, space);
+        double turn_size = 0.0, change_size = 0.0, largest = 0.0;
+        for (Index i = 0; i < size; ++i) {
+            v[i] -= r[i];
+            turn_size += r[i] * r[i];
+            change_size += v[i] * v[i];
+        }
+        const double length = std::sqrt(turn_size / change_size);
+        if (!(length > 1.0)) return now;
+        for (Index i = 0; i < size; ++i) {
+            v[i] = length * (2.0 * r[i] + length * v[i]);
+            largest = std::max(largest, std::abs(v[i]));
+        }
+        if (!(largest < kLongestTurn)) return now;
+        std::copy(axes, axes + size, between);
+        turn_all(p.d, v, before, r, space);
+        set_axes(r);
+        const double there = loss();
+        if (there < now) return there;
+        set_axes(between);
+        return loss();
     }
 };
 
@@ -233,6 +312,8 @@ void choose_start(CommonAxes& state) {
         }
         state.set_axes(rows);
         const double loss = state.descend(std::min(kSweepsPerStart, p.max_inner), true);
+        const bool agree = std::abs(loss - best) <= kAgree * p.n_total;
+        if (agree && d > kAllStartsUpTo) break;
         if (!(loss < best)) continue;
         best = loss;
         std::copy(state.axes, state.axes + size, state.best_axes);
@@ -260,9 +341,12 @@ void solve(MStepProblem& p, double level, void* pointer) {
 void maximise_on_common_axes(MStepProblem& p, bool equal_volume, void (*self)(MStepProblem&)) {
     const Index d = p.d, size = d * d;
     auto take = [&](Index n) { return p.workspace.take(n); };
-    CommonAxes state{p, equal_volume, 0.0, take(size), take(size), take(p.K * size), take(p.K * d),
-                     take(p.K * d), take(d), take(p.K), take(p.K), take(p.K),
-                     take(spectra_scratch(p.K, d))};
+    CommonAxes state{p, equal_volume, 0.0, take(size), take(size), take(size), take(size),
+                     take(4 * size), take(p.K * size), take(p.K * d), take(p.K * d), take(p.K * d),
+                     take(d), take(p.K), take(p.K), take(p.K), take(spectra_scratch(p.K, d))};
+    for (Index k = 0; k < p.K; ++k)
+        for (Index j = 0; p.live(k) && j < d; ++j)
+            state.deviations[k * d + j] = std::sqrt(p.W(k)[j * (d + 1)]);
     solve_above_floor(p, solve, &state, self);
 }
 

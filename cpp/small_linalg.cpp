@@ -63,7 +63,7 @@ bool cholesky_with(Index d, const double* a, double* l, double tolerance) {
 
 bool cholesky(Index d, const double* a, double* l) {
     // Rounding of a pivot grows like sqrt(d) units of the last place of its diagonal entry.
-    return cholesky_with(d, a, l, 4.0 * kEps * std::sqrt(static_cast<double>(d)));
+    return cholesky_with(d, a, l, 8.0 * kEps * std::sqrt(static_cast<double>(d)));
 }
 
 bool cholesky_any_pivot(Index d, const double* a, double* l) {

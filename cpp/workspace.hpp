@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -19,6 +20,18 @@ public:
         double* result = blocks_.back().get() + used_;
         used_ += n;
         return result;
+    }
+
+    // Where we are; `release` gives back what was taken since.
+    struct Mark {
+        std::size_t blocks;
+        Index used;
+    };
+    Mark mark() const { return {blocks_.size(), used_}; }
+
+    // Nothing to do if another block was begun meanwhile: it is merged at the next reset.
+    void release(const Mark& mark) {
+        if (mark.blocks == blocks_.size()) used_ = mark.used;
     }
 
     // Give everything back; keeps one block that holds what was needed so far.

@@ -10,6 +10,7 @@ from tests.m_step_problems import (
     ALL,
     full,
     maximise,
+    objective,
     own,
     problem,
     statistics,
@@ -107,14 +108,39 @@ def test_a_component_without_weight_keeps_what_it_has(shape):
             _kernel.gaussian_m_step(shape, *stats, None, None)
 
 
-def test_without_a_floor_a_singular_component_is_marked():
+@pytest.mark.parametrize("shape", ["VVV", "EVV", "VVE"])
+def test_without_a_floor_a_singular_component_is_marked(shape):
     n, means, W = problem(81, 3, 3)
     W[1] = np.outer(W[1][0], W[1][0])
-    for shape in ("VVV", "EVV"):
-        factors = _kernel.gaussian_m_step(
-            shape, *statistics(shape, n, means, W, means), None, None
-        )[2]
-        np.testing.assert_array_equal(np.isfinite(factors).all(axis=(1, 2)), [True, False, True])
+    factors = _kernel.gaussian_m_step(shape, *statistics(shape, n, means, W, means))[2]
+    np.testing.assert_array_equal(np.isfinite(factors).all(axis=(1, 2)), [True, False, True])
+
+
+@pytest.mark.parametrize("shape", ["VII", "VVI", "VEI", "VEE", "VEV", "VVV"])
+def test_without_a_floor_a_component_of_equal_rows_is_marked(shape):
+    n, means, W = problem(83, 3, 3)
+    W[1] = 0.0
+    factors = _kernel.gaussian_m_step(shape, *statistics(shape, n, means, W, means))[2]
+    usable = np.isfinite(factors).reshape(3, -1).all(axis=1)
+    np.testing.assert_array_equal(usable, [True, False, True])
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_a_singular_common_axis_is_marked_or_the_objective_rises(scale):
+    """A scatter of too few rows has no finite optimum under VVE: never less than before."""
+    marked = 0
+    for seed in range(50, 60):
+        n, means, W = problem(seed, 4, 5)
+        previous = maximise("VVE", n, W)
+        rows = np.random.default_rng(seed).normal(size=(4, 5))
+        W[1] = rows.T @ rows
+        stats = statistics("VVE", n, means, W * scale**2, means)
+        _, sigma, factors = _kernel.gaussian_m_step("VVE", *stats, previous * scale**2)
+        if np.isnan(factors[1]).all():
+            marked += 1
+        else:
+            assert objective(n, W, sigma / scale**2) >= objective(n, W, previous)
+    assert marked > 0
 
 
 def test_what_is_refused():
