@@ -190,8 +190,8 @@ def fit_mixture(
         family, summary = prepare(family, source, n_components, executor)
         care = Care(on_degenerate, summary.n_positive)
         options = {
-            "executor": executor, "care": care, "stop": stop, "max_iter": max_iter, "accelerate": accelerate,
-            "keep_mixtures": keep_mixtures,
+            "executor": executor, "care": care, "stop": stop, "max_iter": max_iter,
+            "accelerate": accelerate, "keep_mixtures": keep_mixtures,
         }  # fmt: skip
         fit, keeps_order = _run(
             family, source, summary, n_components, start, n_starts, adjust, seed, watch, options
