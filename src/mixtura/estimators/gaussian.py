@@ -61,7 +61,7 @@ class GaussianMixture(MixtureModel):
         Progress on standard output.
     start : str, array or Mixture, default="auto"
         See `MixtureModel`.
-    on_degenerate, missing, record, n_threads, executor
+    accelerate, on_degenerate, missing, record, n_threads, executor
         See `MixtureModel`.
 
     Attributes
@@ -105,6 +105,7 @@ class GaussianMixture(MixtureModel):
         tol: float | None = None,
         reg_covar: float | None = None,
         max_iter: int = 1000,
+        accelerate: bool = True,
         n_init: int | None = None,
         init_params: str | None = None,
         weights_init: Any = None,
@@ -122,7 +123,8 @@ class GaussianMixture(MixtureModel):
         executor: Executor | None = None,
     ) -> None:
         super().__init__(
-            n_components=n_components, tol=tol, max_iter=max_iter, n_init=n_init, start=start,
+            n_components=n_components, tol=tol, max_iter=max_iter, accelerate=accelerate,
+            n_init=n_init, start=start,
             random_state=random_state, warm_start=warm_start, on_degenerate=on_degenerate,
             missing=missing, record=record, n_threads=n_threads, executor=executor,
             verbose=verbose, verbose_interval=verbose_interval,

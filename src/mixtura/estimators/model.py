@@ -48,6 +48,9 @@ class MixtureModel(DensityMixin, BaseEstimator):
         1e-8 nats per row, which is much tighter.
     max_iter : int, default=1000
         Greatest number of EM iterations.
+    accelerate : bool, default=True
+        Combine earlier iterations where EM crawls; the log-likelihood never
+        falls. False gives plain EM, for films and teaching.
     n_init : int, optional
         Number of starts, the best run counts. Default: 10.
     start : str, array or Mixture, default="auto"
@@ -107,6 +110,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="left"), None],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "accelerate": ["boolean"],
         "n_init": [Interval(Integral, 1, None, closed="left"), None],
         "start": [StrOptions(STARTS), "array-like", Mixture],
         "random_state": ["random_state"],
@@ -127,6 +131,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         *,
         tol: float | None = None,
         max_iter: int = 1000,
+        accelerate: bool = True,
         n_init: int | None = None,
         start: Start = "auto",
         random_state: Any = None,
@@ -143,6 +148,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         self.n_components = n_components
         self.tol = tol
         self.max_iter = max_iter
+        self.accelerate = accelerate
         self.n_init = n_init
         self.start = start
         self.random_state = random_state
@@ -207,6 +213,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
             adjust=adjust,
             stop=None if self.tol is None else Gain(self.tol),
             max_iter=int(self.max_iter),
+            accelerate=self.accelerate,
             on_degenerate=self.on_degenerate,
             seed=_seed(self.random_state),
             executor=self._executor(),
