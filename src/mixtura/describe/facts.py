@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.families import Gaussian
+from mixtura.families import Gaussian, GaussianParams
+from mixtura.families.gaussian.shapes import Geometry
 from mixtura.fitting import Fitted
+from mixtura.stats import Array
 
 #: Name and version of the document.
 SCHEMA = "mixtura.fit/1"
@@ -93,15 +95,18 @@ def _parameters(fitted: Fitted) -> Document:
     family, params = fitted.mixture.family, fitted.mixture.params
     errors = None
     if fitted.mixture.n_components == 1:
-        errors = family.standard_errors(params, np.array([fitted.mass]))
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond float64: None
+            errors = family.standard_errors(params, np.array([fitted.mass]))
     if isinstance(family, Gaussian):
         shared = family.shape.is_shared
-        covariances = family.covariances(params)
+        with np.errstate(over="ignore"):
+            covariances = family.covariances(params)
         return {
             "covariance": family.covariance,
             "covariance_name": family.shape.name,
             "means": family.mean(params),
             "covariances": covariances[0] if shared else covariances,
+            "standard_deviations": _deviations(family, params),
             "params": None,
             "standard_errors": errors
             and {"means": errors[0], "covariances": errors[1][0] if shared else errors[1]},
@@ -112,6 +117,23 @@ def _parameters(fitted: Fitted) -> Document:
         "covariance_name": None,
         "means": family.mean(params),
         "covariances": None,
+        "standard_deviations": None,
         "params": arrays,
         "standard_errors": errors and dict(zip(arrays, errors, strict=True)),
     }
+
+
+def _deviations(family: Gaussian, params: GaussianParams) -> Array:
+    """Standard deviations of all components, (K, d), in units of the data.
+
+    Taken before units are applied: the variance of extreme data may not be a float64.
+    """
+    n_components, d = params.means.shape
+    own = params.covariances
+    if family.geometry in (Geometry.DENSE, Geometry.TIED):
+        own = np.einsum("kii->ki", own)
+    elif family.geometry is Geometry.SPHERICAL:
+        own = own[:, None]
+    exponents = np.array(family.exponents or (0,) * d)
+    result: Array = np.ldexp(np.sqrt(np.broadcast_to(own, (n_components, d))), exponents)
+    return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -43,6 +42,7 @@ def text(facts: Document) -> str:
     Examples
     --------
     >>> import numpy as np
+    >>> from mixtura.describe import document
     >>> from mixtura.families import Poisson
     >>> from mixtura.fitting import fit_mixture
     >>> from mixtura.source import as_source
@@ -127,11 +127,18 @@ def _estimates(facts: Document) -> Iterable[tuple[str, list[float], list[float]]
         for name, values in facts["params"].items():
             yield name, values[0], errors[name][0]
         return
-    yield "mean", facts["means"][0], errors["means"][0]
-    sds = _deviations(facts)[0]
-    variances = _variances(facts, errors["covariances"])[0]
+    # As arrays, since None stands for what is beyond float64.
+    yield "mean", facts["means"][0], np.array(errors["means"][0], dtype=float).tolist()
+    sds = facts["standard_deviations"][0]
+    shape = _shape(facts)
+    assert shape is not None
+    of_variances = np.array(errors["covariances"], dtype=float)
+    if not shape.is_shared:
+        of_variances = of_variances[0]
+    if shape.geometry in (Geometry.DENSE, Geometry.TIED):
+        of_variances = np.diagonal(of_variances)
     # The delta method: d sd = d variance / (2 sd).
-    yield "sd", sds, [error / (2 * sd) for error, sd in zip(variances, sds, strict=True)]
+    yield "sd", sds, (np.broadcast_to(of_variances, len(sds)) / (2 * np.array(sds))).tolist()
 
 
 def _by_rows(facts: Document) -> list[str]:
@@ -198,7 +205,7 @@ def _blocks(facts: Document) -> list[tuple[str, list[list[str]]]]:
             (name, [cells(column, formats(column, column)) for column in zip(*rows, strict=True)])
             for name, rows in facts["params"].items()
         ]
-    means, sds = zip(*facts["means"], strict=True), zip(*_deviations(facts), strict=True)
+    means, sds = zip(*facts["means"], strict=True), zip(*facts["standard_deviations"], strict=True)
     pairs = [(mean, sd, formats(mean, sd)) for mean, sd in zip(means, sds, strict=True)]
     return [
         ("", [cells(mean, spec) for mean, _, spec in pairs]),
@@ -252,33 +259,16 @@ def _shape(facts: Document) -> Shape | None:
     return None if name is None else find_shape(name)
 
 
-def _variances(facts: Document, covariances: Any) -> list[list[float]]:
-    """Diagonals of all components, K lists of d numbers, from the layout of the shape."""
-    shape = _shape(facts)
-    assert shape is not None
-    own = np.array([covariances] if shape.is_shared else covariances, dtype=float)
-    if shape.geometry in (Geometry.DENSE, Geometry.TIED):
-        own = np.einsum("kii->ki", own)
-    elif shape.geometry is Geometry.SPHERICAL:
-        own = np.repeat(own[:, None], facts["n_features"], axis=1)
-    result: list[list[float]] = np.broadcast_to(own, (facts["n_components"], own.shape[1])).tolist()
-    return result
-
-
-def _deviations(facts: Document) -> list[list[float]]:
-    variances = _variances(facts, facts["covariances"])
-    return [[math.sqrt(max(value, 0.0)) for value in row] for row in variances]
-
-
 def _correlations(facts: Document) -> list[float] | None:
     """Correlation of two columns in each component, where the shape has one."""
     shape = _shape(facts)
     if shape is None or facts["n_features"] != 2 or shape.geometry > Geometry.TIED:
         return None
-    matrices = (
-        [facts["covariances"]] * facts["n_components"] if shape.is_shared else facts["covariances"]
-    )
-    return [c[0][1] / math.sqrt(c[0][0] * c[1][1]) for c in matrices]
+    shared = [facts["covariances"]] * facts["n_components"]
+    matrices = np.array(shared if shape.is_shared else facts["covariances"], dtype=float)
+    sds = np.array(facts["standard_deviations"])
+    result: list[float] = (matrices[:, 0, 1] / sds[:, 0] / sds[:, 1]).tolist()
+    return result
 
 
 def _wrapped(line: str) -> list[str]:

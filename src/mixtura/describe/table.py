@@ -37,7 +37,8 @@ def formats(values: Sequence[float], scales: Sequence[float]) -> str:
     >>> formats([4.29, 2.03], [0.41, 0.26]), formats([1e-30], [1e-31])
     ('.3f', '.3e')
     """
-    largest = max(map(abs, (*values, *scales)), default=0.0)
+    finite = [abs(value) for value in (*values, *scales) if math.isfinite(value)]
+    largest = max(finite, default=0.0)
     smallest = min((scale for scale in scales if scale > 0), default=largest) or 1.0
     decimals = 2 - math.floor(math.log10(smallest))
     if decimals <= 7 and largest < 1e10:
