@@ -48,11 +48,12 @@ class Care:
           mixture explains worst; a collapsing one is held by the floor.
         * ``"drop"``: such components are left out; K shrinks.
         * ``"raise"``: `DegenerateComponentError` names the component and rows.
-    n_rows : int, optional
-        Rows with positive weight. Without it no component counts as empty.
+    n_rows : float, optional
+        How many rows the data stand for: a component is empty when it has less
+        than this part of all weight. Without it no component counts as empty.
     """
 
-    def __init__(self, policy: Policy = "repair", n_rows: int | None = None) -> None:
+    def __init__(self, policy: Policy = "repair", n_rows: float | None = None) -> None:
         if policy not in ("repair", "drop", "raise"):
             raise UsageError.argument("on_degenerate", policy, "'repair', 'drop' or 'raise'")
         self.policy = policy

@@ -25,6 +25,7 @@ from mixtura.start import (
     PARTITIONS,
     best_run,
     draw_sample,
+    given_start,
     initial_mixtures,
     portfolio,
     sample_limit,
@@ -188,7 +189,8 @@ def fit_mixture(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         family, summary = prepare(family, source, n_components, executor)
-        care = Care(on_degenerate, summary.n_positive)
+        # a row of weight 2 is the row twice, so weights above one count as rows
+        care = Care(on_degenerate, max(summary.n_positive, summary.mass))
         options = {
             "executor": executor, "care": care, "stop": stop, "max_iter": max_iter,
             "accelerate": accelerate, "keep_mixtures": keep_mixtures,
@@ -309,16 +311,19 @@ def _run(
 ) -> tuple[Fit, bool]:
     """Make the fit; tell too whether its order of components is the person's own."""
     executor = options["executor"]
-    labelled = _label_counts(source, n_components)
-    if labelled is not None or (n_components == 1 and isinstance(start, str) and adjust is None):
+    known = _known_rows(source, n_components)
+    everything = known is not None and known.sum() == summary.n_positive
+    one = n_components == 1 and isinstance(start, str) and adjust is None
+    if everything or one or (known is not None and isinstance(start, str)):
+        if known is not None:
+            _refuse_unseen(known)
         mixture = estimate(family, source, n_components, executor=executor)
-        known = summary.n_rows if labelled is None else labelled
-        if family.closed_form and known == summary.n_rows:
+        if family.closed_form and (everything or one):
             fit = fit_em(mixture, source, **{**options, "max_iter": 0})
             return replace(fit, outcome=Outcome.CLOSED_FORM), True
         return fit_em(mixture, source, watch=watch, **options), True
     if not isinstance(start, str):
-        mixture = _given_start(family, source, summary, n_components, start, executor)
+        mixture = given_start(family, source, summary, n_components, start, executor)
         mixture = adjust(mixture) if adjust else mixture
         return fit_em(mixture, source, watch=watch, **options), True
     if start != "auto" and start not in PARTITIONS:
@@ -341,59 +346,30 @@ def _run(
     return fit_em(best, source, watch=watch, **options), adjust is not None
 
 
-def _label_counts(source: DataSource, n_components: int) -> int | None:
-    """Number of rows with a known label; None where the source has no labels."""
-    known, largest, any_labels = 0, -1, False
+def _known_rows(source: DataSource, n_components: int) -> Array | None:
+    """Rows of each component whose label is known, (K,); None where no label is known."""
+    known = np.zeros(n_components)
     for block in source.blocks():
         if block.labels is None:
             break
-        any_labels = True
-        known += int((block.labels >= 0).sum())
-        largest = max(largest, int(block.labels.max(initial=-1)))
-    if not any_labels:
-        return None
-    if largest >= n_components:
+        labels = block.labels if block.w is None else block.labels[block.w > 0]
+        largest = int(labels.max(initial=-1))
+        if largest >= n_components:
+            raise DataError.labels(
+                f"label {largest} needs at least {largest + 1} components, "
+                f"n_components={n_components}"
+            )
+        known += np.bincount(labels[labels >= 0], minlength=n_components)
+    return known if known.any() else None
+
+
+def _refuse_unseen(known: Array) -> None:
+    """Refuse components without a known row, of which nothing can be estimated."""
+    if not known.all():
         raise DataError.labels(
-            f"label {largest} needs at least {largest + 1} components, n_components={n_components}"
+            f"component {int(np.argmin(known))} has no row with its label; give every component "
+            "a labelled row, lower n_components, or give a start"
         )
-    return known
-
-
-def _given_start(
-    family: Family[Any],
-    source: DataSource,
-    summary: Summary,
-    n_components: int,
-    start: Array | Mixture,
-    executor: Executor,
-) -> Mixture:
-    if isinstance(start, Mixture):
-        if start.n_components != n_components:
-            raise UsageError.argument(
-                "start", f"a mixture of {start.n_components} components", f"of {n_components}"
-            )
-        return Mixture(family, start.weights, family.adopt(start.params, start.family))
-    given = np.asarray(start)
-    if given.ndim == 1 and given.dtype.kind in "iu":
-        R = np.zeros((len(given), n_components))
-        if given.min(initial=0) < 0 or given.max(initial=0) >= n_components:
-            raise UsageError.argument(
-                "start", f"labels {given.min()}..{given.max()}", f"labels 0..{n_components - 1}"
-            )
-        R[np.arange(len(given)), given] = 1.0
-    else:
-        R = np.asarray(given, dtype=float)
-    if R.shape != (summary.n_rows + summary.n_dropped, n_components):
-        raise UsageError.argument(
-            "start",
-            f"shape {given.shape}",
-            f"labels ({summary.n_rows},) or responsibilities ({summary.n_rows}, {n_components})",
-        )
-    if not np.isfinite(R).all() or (R < 0).any() or not np.allclose(R.sum(axis=1), 1.0, atol=1e-6):
-        raise UsageError.argument(
-            "start", "responsibilities", "rows of numbers >= 0 that sum to one"
-        )
-    return estimate(family, source, n_components, executor=executor, responsibilities=R)
 
 
 def _facts(

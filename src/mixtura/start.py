@@ -18,6 +18,7 @@ from scipy.spatial.distance import cdist
 
 from mixtura.degenerate import Care
 from mixtura.em import Fit, estimate, fit_em, known_stats
+from mixtura.errors import UsageError
 from mixtura.executor import Executor
 from mixtura.families import Family
 from mixtura.mixture import Mixture, from_stats
@@ -115,6 +116,56 @@ def from_partition(
     task = partial(known_stats, family, first.params, n_components, R)
     stats = executor.reduce(task, sample)
     return from_stats(family, family.soften(stats), first.params)
+
+
+def given_start(
+    family: Family[Any],
+    source: DataSource,
+    summary: Summary,
+    n_components: int,
+    start: Array | Mixture,
+    executor: Executor,
+) -> Mixture:
+    """Mixture of a start that a person gave: labels (n,), responsibilities (n, K) or a mixture.
+
+    Raises
+    ------
+    UsageError
+        Another number of rows or components, a component without a row, or rows of
+        responsibilities that do not sum to one.
+    """
+    if isinstance(start, Mixture):
+        if start.n_components != n_components:
+            raise UsageError.argument(
+                "start", f"a mixture of {start.n_components} components", f"of {n_components}"
+            )
+        return Mixture(family, start.weights, family.adopt(start.params, start.family))
+    given = np.asarray(start)
+    if given.ndim == 1 and given.dtype.kind in "iu":
+        R = np.zeros((len(given), n_components))
+        if given.min(initial=0) < 0 or given.max(initial=0) >= n_components:
+            raise UsageError.argument(
+                "start", f"labels {given.min()}..{given.max()}", f"labels 0..{n_components - 1}"
+            )
+        R[np.arange(len(given)), given] = 1.0
+    else:
+        R = np.asarray(given, dtype=float)
+    n = summary.n_rows
+    if R.shape != (n, n_components):
+        left = f", for the rows left of {n + summary.n_dropped}" if summary.n_dropped else ""
+        raise UsageError.argument(
+            "start",
+            f"shape {given.shape}",
+            f"labels ({n},) or responsibilities ({n}, {n_components}){left}",
+        )
+    if not np.isfinite(R).all() or (R < 0).any() or not np.allclose(R.sum(axis=1), 1.0, atol=1e-6):
+        raise UsageError.argument(
+            "start", "responsibilities", "rows of numbers >= 0 that sum to one"
+        )
+    if not (R > 0).any(axis=0).all():
+        unused = int(np.argmin((R > 0).any(axis=0)))
+        raise UsageError.argument("start", f"no row in component {unused}", "a row in each")
+    return estimate(family, source, n_components, executor=executor, responsibilities=R)
 
 
 def best_run(
