@@ -24,11 +24,14 @@ def main(args: Sequence[str] | None = None) -> None:
         refused, 7 resource exhausted, 130 interrupted, 141 broken pipe.
     """
     try:
-        from mixtura.cli.app import app
+        from mixtura.cli.app import INTERRUPTED, app
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
         missing = UsageError.needs_package("the command line", "click", "cli")
         print(f"error {missing}", file=sys.stderr)
         sys.exit(missing.exit_code)
-    app.main(args=None if args is None else list(args), prog_name="mixtura")
+    try:
+        app.main(args=None if args is None else list(args), prog_name="mixtura")
+    except KeyboardInterrupt:  # while an error was being reported
+        sys.exit(INTERRUPTED)
