@@ -71,11 +71,17 @@ def test_one_gaussian(name):
 # -- from mclust's own partitions --------------------------------------------------------------
 
 #: (data set, model, K) where mclust's log-likelihood is not reached, each with its reason.
-EXPLAINED: dict[tuple[str, str, int], str] = {}
+#: Plain EM reaches all of them.
+EXPLAINED = {
+    ("cross", "VVV", 8): "combined steps cut a crawl of 2,100 iterations short and end in "
+    "another maximum, -2755.361 instead of -2753.846; from the same start they end better at "
+    "cross EEE 2, -3304.563 instead of -3318.858",
+}
 
 
+@pytest.mark.parametrize("accelerate", [False, True])
 @pytest.mark.parametrize("name", reference.names("gaussian"))
-def test_from_the_partitions_of_mclust(name):
+def test_from_the_partitions_of_mclust(name, accelerate):
     """The same start leads to the same maximum, for every K at which mclust had a fit."""
     data = reference.load(name)
     d = data.X.shape[1]
@@ -87,7 +93,7 @@ def test_from_the_partitions_of_mclust(name):
         fitted = fit_mixture(
             Gaussian(d, truth.model), as_source(data.X), truth.n_components,
             start=data.initial_partition(truth.n_components),
-            stop=Aitken(1e-11), max_iter=50_000, executor=ALONE,
+            stop=Aitken(1e-11), max_iter=50_000, executor=ALONE, accelerate=accelerate,
         )  # fmt: skip
         if truth.converged.loglik is None:  # a covariance of mclust's became singular
             assert np.isfinite(fitted.log_likelihood)
@@ -103,12 +109,14 @@ def test_from_the_partitions_of_mclust(name):
             better.append((*key, truth.converged.loglik, fitted.log_likelihood))
         else:
             equal += 1
-    print(f"{name}: {equal} equal, {len(better)} better, {len(missing)} missing,", end=" ")
+    how = "default" if accelerate else "plain"
+    print(f"{name}, {how}: {equal} equal, {len(better)} better, {len(missing)} missing,", end=" ")
     print(f"{len(without)} without a reference {without}")
     for line in better:
         print("better:", *line)
     assert equal + len(better) >= 15
-    assert set(missing) == {key for key in EXPLAINED if key[0] == name}
+    assert set(missing) == {key for key in EXPLAINED if key[0] == name and accelerate}
+    assert accelerate or not better
 
 
 @pytest.mark.parametrize("name", reference.names("gaussian"))
@@ -124,8 +132,9 @@ def test_all_shapes_at_the_maxima_of_mclust(name):
         params = family.params(given.means, own_layout(family, given.covariances))
         start = Mixture(family, given.weights, params)
         fitted = fit_mixture(
-            family, as_source(data.X), len(given.weights), start=start, max_iter=20, executor=ALONE
-        )
+            family, as_source(data.X), len(given.weights), start=start, max_iter=20,
+            accelerate=False, executor=ALONE,
+        )  # fmt: skip
         trace = fitted.trace.objective
         assert trace[0] == pytest.approx(truth.loglik, rel=1e-9), model
         assert trace[-1] >= trace[0] - 1e-9 * abs(trace[0]), model

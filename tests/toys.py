@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -12,6 +12,9 @@ from scipy.special import gammaln
 from mixtura.families import ExponentialFamily, Family, Support
 from mixtura.stats import Stats
 from tests.cases import Case
+
+#: Keeps the chance below one, where the natural parameter is not finite.
+SMALLEST_MEAN = 1e-12
 
 
 class GeometricParams(NamedTuple):
@@ -39,7 +42,7 @@ class Geometric(ExponentialFamily[GeometricParams]):
         return np.log1p(-params.chance), -np.log(params.chance).sum(axis=1)
 
     def from_mean(self, mean, previous=None):
-        return GeometricParams(1.0 / (1.0 + np.maximum(mean, 1e-300)))
+        return GeometricParams(1.0 / (1.0 + np.maximum(mean, SMALLEST_MEAN)))
 
     def mean_features(self, params):
         return (1.0 - params.chance) / params.chance
@@ -55,6 +58,12 @@ class Geometric(ExponentialFamily[GeometricParams]):
 
     def standard_errors(self, params, weight):
         return (params.chance * np.sqrt((1.0 - params.chance) / weight[:, None]),)
+
+    def problem(self, params):
+        inside = (params.chance > 0) & (params.chance < 1)
+        return super().problem(params) or (
+            None if inside.all() else "a chance is not inside (0, 1)"
+        )
 
 
 class StudentParams(NamedTuple):
@@ -102,6 +111,12 @@ class Student(Family[StudentParams]):
         centre = 0.0 if previous is None else previous.location
         shift = s1 / u
         return StudentParams(centre + shift, np.sqrt((s2 - shift * s1) / stats.weight[:, None]))
+
+    def recentre(self, stats, current, reference):
+        u, s1, s2 = np.split(stats.total, 3, axis=1)
+        c = current.location - reference.location
+        moved = np.hstack([u, s1 + u * c, s2 + 2 * c * s1 + u * c * c])
+        return replace(stats, total=moved)
 
     def sample(self, params, labels, rng):
         z = rng.standard_t(self.freedom, (len(labels), self.n_features))
