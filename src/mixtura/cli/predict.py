@@ -78,7 +78,8 @@ def command(
     columns = [f"input_{name}" if name in own else name for name in keep or []] + own
     head = {"schema": "mixtura.predict/1", "n_components": fitted.mixture.n_components}
     with row_writer(console, output, columns, head, force=force, raw_text=raw_text) as writer:
-        scored = _Scored(fitted, source, rows, keep or [], what, n_threads, console.as_json)
+        kept = _kept(rows, keep, guard=not (raw_text or console.as_json)) if keep else None
+        scored = _Scored(fitted, source, kept, what, n_threads, console.as_json)
         for some in scored.blocks():
             writer.write(some)
     if scored.n_dropped:
@@ -100,6 +101,17 @@ def _look(fitted: Fitted, source: DataSource, rows: Any, missing: str) -> None:
             check_support(family, block, kept)
 
 
+def _kept(
+    data: str | DataFile | list[str], names: list[str], *, guard: bool
+) -> Iterator[list[Any]]:
+    """Cells of the columns to copy, row by row."""
+    from mixtura.cli.keep import kept_rows
+    from mixtura.cli.rows import guarded
+
+    for row in kept_rows(data, names):
+        yield list(map(guarded, row)) if guard else row
+
+
 class _Scored:
     """Rows of the source with what the model says; rows that are not complete are left out."""
 
@@ -107,16 +119,12 @@ class _Scored:
         self,
         fitted: Fitted,
         source: DataSource,
-        data: str | DataFile | list[str],
-        keep: list[str],
+        kept: Iterator[list[Any]] | None,
         what: list[str],
         n_threads: int,
         as_json: bool,
     ) -> None:
-        from mixtura.cli.keep import kept_rows
-
-        self._mixture, self._source = fitted.mixture, source
-        self._kept = kept_rows(data, keep) if keep else None
+        self._mixture, self._source, self._kept = fitted.mixture, source, kept
         self._what, self._n_threads, self._as_json = what, n_threads, as_json
         self.n_rows = self.n_dropped = 0
 

@@ -38,20 +38,16 @@ class CsvRows(RowWriter):
     columns : sequence of str
         Names of the columns.
     raw_text : bool
-        Leave text alone that a spreadsheet would take for a formula.
+        Leave names alone that a spreadsheet would take for a formula.
     """
 
     def __init__(self, stream: TextIO, columns: Sequence[str], *, raw_text: bool = False) -> None:
         self._writer = csv.writer(stream, lineterminator="\n")
-        self._raw_text = raw_text
-        self.write(iter([columns]))
+        self._writer.writerow(columns if raw_text else map(guarded, columns))
 
     def write(self, rows: Iterator[Sequence[Any]]) -> None:
-        """Write some rows."""
-        if self._raw_text:
-            self._writer.writerows(rows)
-        else:
-            self._writer.writerows([guarded(cell) for cell in row] for row in rows)
+        """Write some rows, whose text is `guarded` already."""
+        self._writer.writerows(rows)
 
     def close(self) -> None:
         """CSV has no end."""
@@ -111,7 +107,7 @@ def row_writer(
     head : dict
         Fields of a JSON document before its rows.
     force, raw_text : bool
-        Replace a file; leave text alone.
+        Replace a file; leave names of columns alone.
     """
 
     def started(stream: TextIO) -> RowWriter:
