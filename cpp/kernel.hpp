@@ -67,12 +67,16 @@ struct Model {
     Index n_factors;            // K, or 1 when all components share one
 };
 
+// Stands for log2 of zero, so that differences of log-densities stay finite. Log-densities of
+// components that are not empty lie far above.
+constexpr double impossible = -1e307;
+
 // A model in the units and order of the inner loops. In base 2: with the factor multiplied by
 // sqrt(log2(e)/2), log2 of a weighted density is constant - |factor (x - mean)|^2.
 struct Plan {
     Shape shape;
     const double* means;      // (K, d); zeros for empty components
-    const double* constants;  // (K) log2 of weight * det(factor) * (2 pi)^(-d/2)
+    const double* constants;  // (K) log2 of weight * det(factor) * (2 pi)^(-d/2), or `impossible`
     const double* factors;    // packed by the variant
 };
 

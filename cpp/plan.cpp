@@ -85,7 +85,7 @@ void PlanStorage::scale(const Model& model) {
             shared_determinant = log2_determinant(shape, factor);
         }
         constants_[k] =
-            empty ? log_weight
+            empty ? impossible
                   : log_weight * log2_e + shared_determinant - double(d) * half_log2_2pi;
         any = any || !empty;
     }

@@ -27,31 +27,50 @@ void copy_columns(const Matrix& m, Span span, double* out, Index stride) {
     }
 }
 
-// Contiguous rows of doubles: squares of lanes x lanes numbers are turned in registers.
+// A square of lanes x lanes numbers is turned in registers: its rows begin at `from`, the
+// first `columns` of its columns go to `to`.
+MIXTURA_INLINE void turn_square(const char* from, Index row_stride, double* to, Index stride,
+                                Index columns) {
+    Vec square[lanes];
+    MIXTURA_UNROLL
+    for (int l = 0; l < lanes; ++l) {
+        square[l] = load_loose(reinterpret_cast<const double*>(from + l * row_stride));
+    }
+    transpose(square);
+    MIXTURA_UNROLL
+    for (int l = 0; l < lanes; ++l) {
+        if (l < columns) store(to + l * stride, square[l]);
+    }
+}
+
+// Contiguous rows of doubles. The last square of columns overlaps the one before it; rows shorter
+// than a square are read together with the beginning of the next one, where there is one.
 inline void turn_rows(const Matrix& m, Span span, double* out, Index stride) {
-    Index whole_rows = span.count / lanes * lanes, whole_columns = m.n_columns / lanes * lanes;
-    for (Index n = 0; n < whole_rows; n += lanes) {
-        const char* row = m.data + (span.first + n) * m.row_stride;
-        for (Index j = 0; j < whole_columns; j += lanes) {
-            Vec square[lanes];
-            MIXTURA_UNROLL
-            for (int l = 0; l < lanes; ++l) {
-                square[l] = load_loose(
-                    reinterpret_cast<const double*>(row + l * m.row_stride) + j);
-            }
-            transpose(square);
-            MIXTURA_UNROLL
-            for (int l = 0; l < lanes; ++l) store(out + (j + l) * stride + n, square[l]);
+    const Index d = m.n_columns, row_stride = m.row_stride;
+    Index whole = span.count / lanes * lanes;
+    if (d < lanes) {
+        bool packed = row_stride == d * Index(sizeof(double));
+        Index readable = m.n_rows - span.first - (lanes + d - 1) / d;
+        if (!packed || readable < 0) readable = 0;
+        if (whole > readable) whole = readable / lanes * lanes;
+    }
+    const char* row = m.data + span.first * row_stride;
+    for (Index n = 0; n < whole; n += lanes, row += lanes * row_stride) {
+        if (d == 1) {
+            store(out + n, load_loose(reinterpret_cast<const double*>(row)));
+            continue;
+        }
+        if (d < lanes) {
+            turn_square(row, row_stride, out + n, stride, d);
+            continue;
+        }
+        for (Index j = 0; j < d; j += lanes) {
+            Index start = j + lanes <= d ? j : d - lanes;
+            turn_square(row + start * Index(sizeof(double)), row_stride, out + start * stride + n,
+                        stride, lanes);
         }
     }
-    Matrix rest = m;
-    if (whole_columns < m.n_columns) {
-        rest.data += whole_columns * m.column_stride;
-        rest.n_columns -= whole_columns;
-        copy_columns<double>(rest, {span.first, whole_rows}, out + whole_columns * stride, stride);
-    }
-    copy_columns<double>(m, {span.first + whole_rows, span.count - whole_rows}, out + whole_rows,
-                         stride);
+    copy_columns<double>(m, {span.first + whole, span.count - whole}, out + whole, stride);
 }
 
 // Copies rows to out[j * stride + n]; rows span.count .. n_filled-1 repeat the last one.

@@ -215,9 +215,6 @@ void add_moments(const Plan& plan, const Layout& layout, const double* x, Index 
     const Shape& shape = plan.shape;
     const double* mean = plan.means + k * shape.n_features;
     const Index n_rows = n_vectors * lanes;
-    Vec weight = splat(0);
-    for (Index n = 0; n < n_rows; n += lanes) weight += load(r + n);
-    sums.weights[k] += sum_of_lanes(weight);
     double* first = sums.first + k * sums.first_size;
     double* second = sums.second + (shape.geometry == Geometry::tied ? 0 : k) * sums.second_size;
     if (has_matrix(shape)) {

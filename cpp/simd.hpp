@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX2__)
+#if defined(__AVX2__) || defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -17,15 +17,19 @@
 #define MIXTURA_VARIANT baseline
 #endif
 
+// INLINE: part of an inner loop. APART: an inner loop of its own, which gets all the registers.
 #if defined(__clang__)
 #define MIXTURA_UNROLL _Pragma("clang loop unroll(full)")
 #define MIXTURA_INLINE inline __attribute__((always_inline))
+#define MIXTURA_APART __attribute__((noinline))
 #elif defined(__GNUC__)
 #define MIXTURA_UNROLL _Pragma("GCC unroll 64")
 #define MIXTURA_INLINE inline __attribute__((always_inline))
+#define MIXTURA_APART __attribute__((noinline))
 #else
 #define MIXTURA_UNROLL
 #define MIXTURA_INLINE inline
+#define MIXTURA_APART
 #endif
 
 #if defined(__GNUC__) && !defined(MIXTURA_PLAIN_VECTORS)
@@ -49,7 +53,7 @@ constexpr int lanes = 2;
 
 typedef double Vec __attribute__((vector_size(lanes * 8), __may_alias__));
 typedef std::int64_t Bits __attribute__((vector_size(lanes * 8), __may_alias__));
-typedef double LooseVec __attribute__((vector_size(lanes * 8), __may_alias__, aligned(8)));
+typedef double LooseVec __attribute__((vector_size(lanes * 8), __may_alias__, aligned(1)));
 
 MIXTURA_INLINE Bits bits_of(Vec v) { return (Bits)v; }
 MIXTURA_INLINE Vec from_bits(Bits b) { return (Vec)b; }
@@ -154,12 +158,6 @@ MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm512_max_pd((__m512d
 // b where a is not a number.
 MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) { return (Vec)_mm512_min_pd((__m512d)a, (__m512d)b); }
 
-// v where x > limit, else 0.
-MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
-    __mmask8 keep = _mm512_cmp_pd_mask((__m512d)x, (__m512d)limit, _CMP_GT_OQ);
-    return (Vec)_mm512_maskz_mov_pd(keep, (__m512d)v);
-}
-
 // True when some lane differs from zero.
 MIXTURA_INLINE bool any_nonzero(Vec v) {
     return _mm512_test_epi64_mask((__m512i)v, (__m512i)v) != 0;
@@ -205,6 +203,7 @@ MIXTURA_INLINE void transpose(Vec* a) {
 MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm256_max_pd((__m256d)a, (__m256d)b); }
 MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) { return (Vec)_mm256_min_pd((__m256d)a, (__m256d)b); }
 
+// v where x > limit, else 0.
 MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
     return (Vec)_mm256_and_pd(_mm256_cmp_pd((__m256d)x, (__m256d)limit, _CMP_GT_OQ), (__m256d)v);
 }
@@ -230,16 +229,27 @@ MIXTURA_INLINE void transpose(Vec* a) {
 
 #else
 
+#if defined(__SSE2__) && defined(MIXTURA_VECTOR_EXTENSIONS)
+
+MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm_max_pd((__m128d)a, (__m128d)b); }
+MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) { return (Vec)_mm_min_pd((__m128d)a, (__m128d)b); }
+MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
+    return (Vec)_mm_and_pd(_mm_cmpgt_pd((__m128d)x, (__m128d)limit), (__m128d)v);
+}
+
+#else
+
 MIXTURA_INLINE Vec greater_of(Vec a, Vec b) {
     return Vec{a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]};
 }
 MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) {
     return Vec{a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]};
 }
-
 MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
     return Vec{x[0] > limit[0] ? v[0] : 0.0, x[1] > limit[1] ? v[1] : 0.0};
 }
+
+#endif
 
 MIXTURA_INLINE bool any_nonzero(Vec v) { return (v[0] != 0.0) | (v[1] != 0.0); }
 

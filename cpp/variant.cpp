@@ -1,4 +1,6 @@
 // One chunk of rows from data to statistics or scores, and the table of this variant's functions.
+#include <cmath>
+
 #include "density.hpp"
 #include "elementary.hpp"
 #include "rows.hpp"
@@ -9,6 +11,10 @@ namespace MIXTURA_VARIANT {
 namespace {
 
 constexpr double ln_2 = 0.6931471805599453;
+
+// Terms below 2^-100 times the largest one of their row count as zero. Their products with squared
+// distances would otherwise come near denormal numbers, which slow the arithmetic down at random.
+constexpr double negligible = -100.0;
 
 // The arrays of one block, and of the chunk it belongs to.
 struct Scratch {
@@ -55,23 +61,40 @@ void load_weights(const Rows& rows, Span span, Index n_filled, double* weight) {
 
 // ---- responsibilities ----
 
-// Log-densities become terms 2^(log-density - row_max), with their sums.
-void exponentiate(const Layout& layout, Index n_components, Index n_panels, const Scratch& s) {
+// Log-densities become terms 2^(log-density - row_max), with their sums; N vectors at a time.
+template <int N>
+MIXTURA_APART void exponentiate(const Layout& layout, Index n_components, Index n_panels, const Scratch& s) {
     const Vec limit = splat(negligible);
+    const Index panel = layout.panel, stride = layout.density_stride;
+    double *density = s.density, *row_max = s.row_max;
+    double *row_sum = s.row_sum, *row_cross = s.row_cross;
     for (Index g = 0; g < n_panels; ++g) {
-        for (Index v = 0; v < layout.panel; v += lanes) {
-            double* p = s.density + g * layout.density_stride + v;
-            Index n = g * layout.panel + v;
-            Vec top = load(s.row_max + n), sum = splat(0), cross = splat(0);
-            for (Index k = 0; k < n_components; ++k, p += layout.panel) {
-                Vec t = greater_of(load(p) - top, limit);
-                Vec term = where_above(t, limit, exp2_of(t));
-                sum += term;
-                cross += term * t;
-                store(p, term);
+        for (Index v = 0; v < panel; v += N * lanes) {
+            double* p = density + g * stride + v;
+            const Index n = g * panel + v;
+            Vec top[N], sum[N], cross[N];
+            MIXTURA_UNROLL
+            for (int i = 0; i < N; ++i) {
+                top[i] = load(row_max + n + i * lanes);
+                sum[i] = cross[i] = splat(0);
             }
-            store(s.row_sum + n, sum);
-            store(s.row_cross + n, cross);
+            for (Index k = 0; k < n_components; ++k, p += panel) {
+                Vec t[N], term[N];
+                MIXTURA_UNROLL
+                for (int i = 0; i < N; ++i) t[i] = term[i] = load(p + i * lanes) - top[i];
+                exp2_above(term, limit);
+                MIXTURA_UNROLL
+                for (int i = 0; i < N; ++i) {
+                    sum[i] += term[i];
+                    cross[i] += term[i] * t[i];
+                    store(p + i * lanes, term[i]);
+                }
+            }
+            MIXTURA_UNROLL
+            for (int i = 0; i < N; ++i) {
+                store(row_sum + n + i * lanes, sum[i]);
+                store(row_cross + n + i * lanes, cross[i]);
+            }
         }
     }
 }
@@ -95,7 +118,8 @@ void apply_labels(const Layout& layout, Index n_components, const std::int32_t* 
         if (labels[n] < 0) continue;
         for (Index k = 0; k < n_components; ++k) density_at(layout, s, n, k) = 0;
         density_at(layout, s, n, labels[n]) = 1;
-        s.row_max[n] = s.weight[n] == 0 ? 0 : s.scale[n];  // it may be -inf
+        s.row_max[n] = s.scale[n];
+        if (s.scale[n] <= impossible) s.row_max[n] = s.weight[n] == 0 ? 0 : -HUGE_VAL;
         s.row_sum[n] = 1;
         s.row_cross[n] = 0;
     }
@@ -127,36 +151,45 @@ struct LogProduct {
     }
 };
 
-void finish_rows(const Layout& layout, Index n_components, bool weighted, Span span,
+MIXTURA_APART void finish_rows(const Layout& layout, Index n_components, bool weighted, Span span,
                  Index n_panels, const Scratch& s, RowTotals& totals) {
     LogProduct unit_rows(n_components);
-    for (Index n = span.count; n < n_panels * layout.panel; ++n) s.row_sum[n] = 1;
-    for (Index n = 0; n < n_panels * layout.panel; n += lanes) {
-        Vec sum = load(s.row_sum + n), weight = load(s.weight + n), scale = weight / sum;
-        store(s.scale + n, scale);
-        totals.max += weight * load(s.row_max + n);
-        totals.cross += scale * load(s.row_cross + n);
-        totals.mass += weight;
+    RowTotals t = totals;  // a copy, so that it stays in registers
+    const Scratch a = s;
+    const Index n_filled = n_panels * layout.panel;
+    for (Index n = span.count; n < n_filled; ++n) a.row_sum[n] = 1;
+    for (Index n = 0; n < n_filled; n += lanes) {
+        Vec sum = load(a.row_sum + n), weight = load(a.weight + n), scale = weight / sum;
+        store(a.scale + n, scale);
+        t.max += weight * load(a.row_max + n);
+        t.cross += scale * load(a.row_cross + n);
+        t.mass += weight;
         if (weighted) {
-            totals.log += weight * log2_of(sum);
+            t.log += weight * log2_of(sum);
         } else {
-            unit_rows.multiply(sum, totals.log);
+            unit_rows.multiply(sum, t.log);
         }
     }
-    unit_rows.flush(totals.log);
+    unit_rows.flush(t.log);
+    totals = t;
 }
 
 // ---- statistics ----
 
-// Weighted responsibilities of component k in row order.
-void gather_responsibilities(const Layout& layout, Index n_panels, Index k, const Scratch& s) {
-    for (Index g = 0; g < n_panels; ++g) {
-        const double* p = s.density + g * layout.density_stride + k * layout.panel;
-        for (Index v = 0; v < layout.panel; v += lanes) {
-            Index n = g * layout.panel + v;
-            store(s.r + n, load(p + v) * load(s.scale + n));
+// Weighted responsibilities of component k in row order; returns their sum.
+MIXTURA_APART double gather_responsibilities(const Layout& layout, Index n_panels, Index k, const Scratch& s) {
+    Vec sum = splat(0);
+    const Index panel = layout.panel, stride = layout.density_stride;
+    const double *p = s.density + k * panel, *scale = s.scale;
+    double* out = s.r;
+    for (Index g = 0; g < n_panels; ++g, p += stride, scale += panel, out += panel) {
+        for (Index v = 0; v < panel; v += lanes) {
+            Vec r = load(p + v) * load(scale + v);
+            store(out + v, r);
+            sum += r;
         }
     }
+    return sum_of_lanes(sum);
 }
 
 void em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span span,
@@ -168,12 +201,16 @@ void em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span spa
     load_weights(rows, span, n_filled, s.weight);
     log_densities(plan, layout, s.x, n_panels, s.density_work, s.density, s.row_max);
     if (labels) note_labels(layout, labels, span.count, s);
-    exponentiate(layout, n_components, n_panels, s);
+    if (layout.panel % (3 * lanes) == 0) {
+        exponentiate<3>(layout, n_components, n_panels, s);
+    } else {
+        exponentiate<2>(layout, n_components, n_panels, s);
+    }
     if (labels) apply_labels(layout, n_components, labels, span.count, s);
     finish_rows(layout, n_components, rows.weights != nullptr, span, n_panels, s, totals);
     const Index n_vectors = (span.count + lanes - 1) / lanes;
     for (Index k = 0; k < n_components; ++k) {
-        gather_responsibilities(layout, n_panels, k, s);
+        s.sums.weights[k] += gather_responsibilities(layout, n_panels, k, s);
         add_moments(plan, layout, s.x, n_vectors, k, s.r, s.moment_work, s.sums);
     }
 }
@@ -210,9 +247,13 @@ void accumulate_chunk(const Plan& plan, const Rows& rows, const Matrix& responsi
         load_weights(rows, span, n_filled, s.weight);
         load_rows(responsibilities, span, n_filled, s.density, layout.block);
         for (Index k = 0; k < plan.shape.n_components; ++k) {
+            Vec sum = splat(0);
             for (Index n = 0; n < n_filled; n += lanes) {
-                store(s.r + n, load(s.density + k * layout.block + n) * load(s.weight + n));
+                Vec r = load(s.density + k * layout.block + n) * load(s.weight + n);
+                store(s.r + n, r);
+                sum += r;
             }
+            s.sums.weights[k] += sum_of_lanes(sum);
             add_moments(plan, layout, s.x, n_filled / lanes, k, s.r, s.moment_work, s.sums);
         }
     }
@@ -228,8 +269,9 @@ MIXTURA_INLINE Vec posterior(double* p, Index panel, Index n_components, Vec top
     const Vec limit = splat(-1000);
     Vec sum = splat(0), lost = splat(0);
     for (Index k = 0; k < n_components; ++k) {
-        Vec t = greater_of(load(p + k * panel) - top, limit);
-        Vec term = where_above(t, limit, exp2_of(t));
+        Vec one[1] = {load(p + k * panel) - top};
+        exp2_above(one, limit);
+        Vec term = one[0];
         store(p + k * panel, term);
         Vec grown = sum + term, part = grown - sum;
         lost += (sum - (grown - part)) + (term - part);
