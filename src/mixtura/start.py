@@ -7,6 +7,7 @@ weighted changes a start.
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,7 @@ from scipy.spatial.distance import cdist
 
 from mixtura.degenerate import Care
 from mixtura.em import Fit, estimate, fit_em, known_stats
-from mixtura.errors import UsageError
+from mixtura.errors import DegenerateComponentError, MixturaWarning, UsageError
 from mixtura.executor import Executor
 from mixtura.families import Family
 from mixtura.mixture import Mixture, from_stats
@@ -94,15 +95,30 @@ def initial_mixtures(
     seed: int,
     executor: Executor,
 ) -> list[Mixture]:
-    """One mixture per method, each with random numbers of its own."""
+    """One mixture per method, each with random numbers of its own.
+
+    A method that fails on these data is passed over; when all do, random responsibilities
+    take their place and a warning says why.
+    """
     (block,) = sample.blocks()
     X = np.asarray(block.X, dtype=float)
     w = np.ones(len(X)) if block.w is None else block.w
-    Z = whitened(X, w)
-    mixtures = []
+    spaces = standardised(X, w), whitened(X, w)
+    mixtures, problem = [], ""
     for i, method in enumerate(methods):
+        # Whitening undoes correlation, but hides one separating direction among many others
+        # whose noise it scales up to the same size; so both spaces have their turn.
+        Z = spaces[(i // 2 + 1) % 2]
         rng = rng_for(seed, "start", method, i)
-        R = PARTITIONS[method](Z, w, n_components, rng)
+        try:
+            R = PARTITIONS[method](Z, w, n_components, rng)
+            mixtures.append(from_partition(family, sample, R, executor))
+        except (DegenerateComponentError, linalg.LinAlgError) as error:
+            problem = str(error)
+    if not mixtures:
+        warnings.warn(MixturaWarning.start_failed(methods[0], problem), stacklevel=2)
+        rng = rng_for(seed, "start", "last resort")
+        R = PARTITIONS["random"](spaces[0], w, n_components, rng)
         mixtures.append(from_partition(family, sample, R, executor))
     return mixtures
 
@@ -110,8 +126,17 @@ def initial_mixtures(
 def from_partition(
     family: Family[Any], sample: DataSource, R: Array, executor: Executor
 ) -> Mixture:
-    """M step of a rough partition R (n, K), softened so that small groups stay regular."""
+    """M step of a rough partition R (n, K), softened so that small groups stay regular.
+
+    Raises
+    ------
+    DegenerateComponentError
+        A component of the partition has no row.
+    """
     n_components = R.shape[1]
+    unused = np.flatnonzero(~(R > 0).any(axis=0))
+    if len(unused):
+        raise DegenerateComponentError.empty(int(unused[0]), 0.0)
     first = estimate(family, sample, n_components, executor=executor, responsibilities=R)
     task = partial(known_stats, family, first.params, n_components, R)
     stats = executor.reduce(task, sample)
@@ -196,20 +221,25 @@ def rank(fit: Fit) -> tuple[int, int, float]:
     return fit.mixture.n_components, -boundary, fit.objective
 
 
-def whitened(X: Array, w: Array) -> Array:
-    """Rows with mean zero and unit covariance, directions without variance left out.
-
-    Distances in this space do not depend on units or on linear relations between
-    columns. The covariance is taken of columns scaled to unit variance.
-    """
+def standardised(X: Array, w: Array) -> Array:
+    """Columns with mean zero and unit variance; constant ones are zero."""
     mass = w.sum()
     Z = X - X[0]
     Z = Z - (w @ Z) / mass
     largest = np.abs(Z).max(axis=0)
     Z = Z / np.where(largest > 0, largest, 1.0)
     scale = np.sqrt((w @ (Z * Z)) / mass)
-    Z = Z / np.where(scale > 0, scale, 1.0)
-    values, vectors = linalg.eigh((Z * w[:, None]).T @ Z / mass)
+    return np.asarray(Z / np.where(scale > 0, scale, 1.0))
+
+
+def whitened(X: Array, w: Array) -> Array:
+    """Rows with mean zero and unit covariance, directions without variance left out.
+
+    Distances in this space do not depend on units or on linear relations between
+    columns. The covariance is taken of columns scaled to unit variance.
+    """
+    Z = standardised(X, w)
+    values, vectors = linalg.eigh((Z * w[:, None]).T @ Z / w.sum())
     used = values > 1e-10 * max(values[-1], 1e-300)
     return np.asarray(Z @ (vectors[:, used] / np.sqrt(values[used])))
 

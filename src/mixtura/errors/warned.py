@@ -43,3 +43,11 @@ class MixturaWarning(UserWarning):
             f"[W210] {n_dropped} of {n_rows} rows hold missing or infinite values "
             "and were left out."
         )
+
+    @classmethod
+    def start_failed(cls, method: str, problem: str) -> Self:
+        """No start of the kind asked for could be made."""
+        return cls(
+            f"[W230] no start by '{method}' could be made ({problem}): "
+            "random responsibilities took its place."
+        )
