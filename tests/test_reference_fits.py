@@ -79,7 +79,7 @@ EXPLAINED = {
 }
 
 
-@pytest.mark.parametrize("accelerate", [False, True])
+@pytest.mark.parametrize("accelerate", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("name", reference.names("gaussian"))
 def test_from_the_partitions_of_mclust(name, accelerate):
     """The same start leads to the same maximum, for every K at which mclust had a fit."""
