@@ -120,5 +120,6 @@ class Anderson:
         combined = replace(
             stats, weight=weight, total=total.reshape(K, p) * self._scale, shared=shared
         )
-        mixture = from_stats(family, combined, self._reference.params)
+        with np.errstate(all="ignore"):  # outside of the family's domain: `problem` says so
+            mixture = from_stats(family, combined, self._reference.params)
         return mixture if family.problem(mixture.params) is None else None

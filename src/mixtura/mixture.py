@@ -48,9 +48,12 @@ class Mixture:
         weights = np.asarray(self.weights, dtype=float)
         if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0).any():
             raise UsageError.argument("weights", self.weights, "K finite numbers >= 0")
-        if abs(weights.sum() - 1.0) > 1e-8:
+        excess = abs(weights.sum() - 1.0)
+        if excess > 1e-8:
             raise UsageError.argument("weights", self.weights, "numbers that sum to one")
-        object.__setattr__(self, "weights", weights / weights.sum())
+        if excess > len(weights) * np.finfo(float).eps:  # else dividing would only stir the bits
+            weights = weights / weights.sum()
+        object.__setattr__(self, "weights", weights)
 
     @property
     def n_components(self) -> int:

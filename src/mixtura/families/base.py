@@ -87,7 +87,8 @@ class Family(ABC, Generic[P]):
         With all labels known, one M step is the maximum-likelihood estimate.
     centred : bool
         Statistics are taken about the current parameters: an estimate from
-        labels is made in two passes, the second about the first's means.
+        labels is made in two passes, the second about the first's means. Such a
+        family says in `recentre` how to move statistics to other parameters.
     needs_profile : bool
         `adapted` wants the place and scale of the data.
     """

@@ -217,8 +217,6 @@ def _mixture(family: Family[Any], tensors: dict[str, Array], problem: Problem) -
         raise problem("it holds tensors that do not belong to the family")
     if not np.isfinite(means).all():
         raise problem("a mean is not finite")
-    # A mixture scales its weights to the sum one, which may move the last bit again.
-    object.__setattr__(mixture, "weights", weights)
     return mixture
 
 

@@ -327,8 +327,9 @@ class Gaussian(Family[GaussianParams]):
         n = weight[:, None]
         means = np.sqrt(variance / n)
         if self.geometry in (Geometry.DENSE, Geometry.TIED):
-            products = variance[:, :, None] * variance[:, None, :]
-            return means, np.sqrt((products + covariance**2) / n[:, None])
+            # sd_i sd_j sqrt((1 + correlation^2) / n): no fourth powers of the units
+            products = np.sqrt(variance)[:, :, None] * np.sqrt(variance)[:, None, :]
+            return means, products * np.sqrt((1.0 + (covariance / products) ** 2) / n[:, None])
         if self.geometry is Geometry.DIAGONAL:
             return means, variance * np.sqrt(2.0 / n)
         return means, variance[:, 0] * np.sqrt(2.0 / (weight * self.n_features))
