@@ -1,0 +1,1 @@
+"""Measurements of mixtura beside other packages; ``python -m benchmarks`` runs them."""

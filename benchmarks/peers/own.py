@@ -1,0 +1,129 @@
+"""mixtura, through its public interface."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from benchmarks.cases import Parameters, Question
+from benchmarks.peers.base import Choice, Peer, Run, as_matrices, diagonals
+
+
+@dataclass(frozen=True)
+class Mixtura(Peer):
+    """``mixtura.GaussianMixture``; equal iterations mean plain EM."""
+
+    name: ClassVar[str] = "mixtura"
+    answers: ClassVar[frozenset[Question]] = frozenset(Question)
+    statement: ClassVar[str] = "from mixtura import GaussianMixture"
+
+    def version(self) -> str | None:
+        """Installed version."""
+        try:
+            import mixtura
+        except ImportError:
+            return None
+        assert mixtura.GaussianMixture  # loads the compiled kernel
+        return mixtura.__version__
+
+    def facts(self, threads: int) -> dict[str, float | str]:
+        """Kernel variant, and what the machine can do in registers."""
+        from mixtura import _kernel
+
+        return {"kernel": _kernel.variant(), "fma_peak_gflops": _kernel.fma_peak(threads)}
+
+    def fit(
+        self, X: np.ndarray, start: Parameters, covariance: str, n_iter: int, threads: int
+    ) -> Run:
+        """Fit by plain EM without tolerance from a given mixture."""
+        return _iterate(X, start, covariance, n_iter, threads, accelerate=False)
+
+    def reach(
+        self, X: np.ndarray, start: Parameters, covariance: str, n_iter: int, threads: int
+    ) -> Run:
+        """Fit as a plain call does, accelerated, but without tolerance."""
+        return _iterate(X, start, covariance, n_iter, threads, accelerate=True)
+
+    def default_fit(self, X: np.ndarray, n_components: int, threads: int) -> Run:
+        """Fit with all defaults."""
+        return _timed(X, n_components, random_state=0, n_threads=threads)
+
+    def choose(
+        self, X: np.ndarray, fold: np.ndarray, sizes: tuple[int, ...], n_starts: int, threads: int
+    ) -> Choice:
+        """Fit each size to the rows outside each fold and score those inside."""
+        from mixtura import GaussianMixture
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            began = time.perf_counter()
+            totals = np.zeros(len(sizes))
+            for i, K in enumerate(sizes):
+                for f in np.unique(fold):
+                    model = GaussianMixture(K, n_init=n_starts, random_state=0, n_threads=threads)
+                    model.fit(X[fold != f])
+                    totals[i] += model.score_samples(X[fold == f]).sum()
+            seconds = time.perf_counter() - began
+        return Choice(seconds, tuple(float(t) / len(X) for t in totals))
+
+
+@dataclass(frozen=True)
+class MixturaPlain(Mixtura):
+    """Plain EM beside the accelerated run, where only the number of passes differs."""
+
+    name: ClassVar[str] = "mixtura, plain EM"
+    answers: ClassVar[frozenset[Question]] = frozenset({Question.TARGET})
+
+    def reach(
+        self, X: np.ndarray, start: Parameters, covariance: str, n_iter: int, threads: int
+    ) -> Run:
+        """Fit by plain EM."""
+        return self.fit(X, start, covariance, n_iter, threads)
+
+
+def _mixture(start: Parameters, covariance: str) -> Any:
+    """The start as a value of mixtura."""
+    from mixtura import Gaussian, Mixture
+
+    family = Gaussian(start.means.shape[1], covariance)
+    covariances = {
+        "full": lambda: start.covariances,
+        "tied": lambda: start.covariances.mean(axis=0, keepdims=True),
+        "diag": lambda: diagonals(start.covariances),
+        "spherical": lambda: diagonals(start.covariances).mean(axis=1),
+    }[covariance]()
+    return Mixture(family, start.weights, family.params(start.means, covariances))
+
+
+def _iterate(
+    X: np.ndarray, start: Parameters, covariance: str, n_iter: int, threads: int, *,
+    accelerate: bool,
+) -> Run:  # fmt: skip
+    from mixtura import GaussianMixture
+
+    options: dict[str, Any] = {"n_threads": threads, "covariance_type": covariance}
+    if "accelerate" in inspect.signature(GaussianMixture).parameters:
+        options["accelerate"] = accelerate
+    mixture = _mixture(start, covariance)
+    return _timed(X, len(start.weights), start=mixture, tol=0.0, max_iter=n_iter, **options)
+
+
+def _timed(X: np.ndarray, n_components: int, **options: Any) -> Run:
+    from mixtura import GaussianMixture
+
+    model = GaussianMixture(n_components, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        began = time.perf_counter()
+        model.fit(X)
+        seconds = time.perf_counter() - began
+    covariances = as_matrices(
+        model.covariances_, model.covariance_type, model.n_components, X.shape[1]
+    )
+    parameters = Parameters(model.weights_, model.means_, covariances)
+    return Run(seconds, parameters, tuple(map(float, model.trace_.objective)), model.n_iter_)
