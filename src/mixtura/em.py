@@ -28,6 +28,10 @@ from mixtura.stats import Array, Stats, tree_sum
 #: A fall of the objective by more than this fraction is more than rounding.
 ROUNDING = 1e-10
 
+#: Two gains in a row below this fraction of the tolerance end a run, whatever their sign:
+#: what is left of them is rounding.
+NEGLIGIBLE = 1e-3
+
 #: Plain steps after a combined one until their gains shrink at a steady ratio.
 SETTLING = 6
 
@@ -92,6 +96,8 @@ class Aitken:
         l1, l2, l3 = (step.objective for step in run[-3:])
         gain, before, mass = l3 - l2, l2 - l1, run[-1].stats.mass
         if abs(gain) <= 4 * np.finfo(float).eps * abs(l3):
+            return True
+        if max(abs(gain), abs(before)) <= NEGLIGIBLE * self.tol * mass:
             return True
         if any(step.mixed for step in run[-SETTLING:]):
             small = 0.1 * self.tol * mass
@@ -296,8 +302,8 @@ def fit_em(
     for step in steps_of:
         if step.events:
             first = len(steps)
-        elif steps and _fell(step, steps[-1].objective):
-            outcome = Outcome.FELL
+        elif steps and (ended := _fallen(step, steps[-1].objective, stop.tol)):
+            outcome = ended
             break
         if steps and not keep_mixtures:
             steps[-1] = _light(steps[-1], step)
@@ -401,8 +407,16 @@ def _one_hot(block: Block, rows: slice, n_rows: int, n_components: int) -> Array
     return R
 
 
-def _fell(step: Step, before: float) -> bool:
-    return step.mixture.family.monotone and step.objective < before - ROUNDING * abs(before)
+def _fallen(step: Step, before: float, tol: float) -> Outcome | None:
+    """What a fall of the objective means: a step of a monotone family lowers it by rounding only.
+
+    Covariances on the floor are ill-conditioned, which makes rounding large. Where it
+    outweighs what a step gains and is below the tolerance, the run is at its end.
+    """
+    fall = before - step.objective
+    if not step.mixture.family.monotone or fall <= ROUNDING * abs(before):
+        return None
+    return Outcome.CONVERGED if fall <= tol * step.stats.mass else Outcome.FELL
 
 
 def _light(step: Step, newer: Step) -> Step:
