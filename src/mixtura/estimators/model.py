@@ -23,8 +23,9 @@ from mixtura.errors import UsageError
 from mixtura.estimators.rows import rows_to_fit, rows_to_use
 from mixtura.executor import Executor, Local, thread_count
 from mixtura.families import Family, find_family
-from mixtura.fitting import N_STARTS, Fitted, Start, check_support, fit_mixture
+from mixtura.fitting import N_STARTS, Fitted, Start, fit_mixture
 from mixtura.mixture import Mixture
+from mixtura.prepare import check_support
 from mixtura.source import DataSource, check_block
 from mixtura.start import PARTITIONS
 from mixtura.stats import Array, IntArray
@@ -258,6 +259,11 @@ class MixtureModel(DensityMixin, BaseEstimator):
         self.lower_bounds_ = [value / mass for value in fitted.trace.objective[1:].tolist()]
 
     # -- using the fit -------------------------------------------------------------
+
+    @property
+    def n_components_(self) -> int:
+        """Components of the fit: K, or fewer where some were dropped."""
+        return self._fitted_mixture().n_components
 
     @property
     def weights_(self) -> Array:
