@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -54,7 +55,11 @@ void each_live(const MStepProblem& problem, Index size, Work work) {
             if (problem.live(k)) work(k, scratch + thread * size);
     };
     std::vector<std::thread> threads;
-    for (Index t = 1; t < n_threads; ++t) threads.emplace_back(loop, t);
+    try {
+        for (Index t = 1; t < n_threads; ++t) threads.emplace_back(loop, t);
+    } catch (const std::system_error&) {
+        // No more threads to be had: those that run, and this one, do the work.
+    }
     loop(0);
     for (std::thread& thread : threads) thread.join();
 }

@@ -100,11 +100,11 @@ struct CommonAxes {
     void read_diagonals() {
         for (Index k = 0; k < p.K; ++k)
             for (Index j = 0; p.live(k) && j < p.d; ++j) {
-                double bound = 0.0;
+                double largest = 0.0;
                 for (Index m = 0; m < p.d; ++m)
-                    bound += std::abs(axes[j * p.d + m]) * deviations[k * p.d + m];
+                    largest += std::abs(axes[j * p.d + m]) * deviations[k * p.d + m];
                 const double value = T(k)[j * (p.d + 1)];
-                diagonal[k * p.d + j] = value > kRounding * bound * bound ? value : 0.0;
+                diagonal[k * p.d + j] = value > kRounding * largest * largest ? value : 0.0;
             }
     }
 
@@ -244,31 +244,31 @@ struct CommonAxes {
         return last;
     }
 
-    // Two sweeps made turns r and s; if they point alike, go on along them, as far as squared
+    // If the turns of two sweeps point alike, go on along them, as far as squared
     // extrapolation says (Varadhan and Roland 2008, scheme S3). Kept only if the loss falls.
     double extrapolate(double now) {
         const Index size = p.d * p.d;
-        double* r = step;
-        double* v = step + size;
+        double* first = step;
+        double* change = step + size;
         double* space = step + 2 * size;
-        skew_of_turn(p.d, between, before, r, space);
-        skew_of_turn(p.d, axes, between, v, space);
+        skew_of_turn(p.d, between, before, first, space);
+        skew_of_turn(p.d, axes, between, change, space);
         double turn_size = 0.0, change_size = 0.0, largest = 0.0;
         for (Index i = 0; i < size; ++i) {
-            v[i] -= r[i];
-            turn_size += r[i] * r[i];
-            change_size += v[i] * v[i];
+            change[i] -= first[i];
+            turn_size += first[i] * first[i];
+            change_size += change[i] * change[i];
         }
         const double length = std::sqrt(turn_size / change_size);
         if (!(length > 1.0)) return now;
         for (Index i = 0; i < size; ++i) {
-            v[i] = length * (2.0 * r[i] + length * v[i]);
-            largest = std::max(largest, std::abs(v[i]));
+            change[i] = length * (2.0 * first[i] + length * change[i]);
+            largest = std::max(largest, std::abs(change[i]));
         }
         if (!(largest < kLongestTurn)) return now;
         std::copy(axes, axes + size, between);
-        turn_all(p.d, v, before, r, space);
-        set_axes(r);
+        turn_all(p.d, change, before, first, space);
+        set_axes(first);
         const double there = loss();
         if (there < now) return there;
         set_axes(between);

@@ -174,3 +174,24 @@ def test_no_optimiser_finds_better_above_a_round_floor(shape, seed):
         best = max(best, -found.fun)
     assert objective(n, W, sigma) >= best - 1e-6 * abs(best)
     assert least_ratio(sigma, level * np.eye(K)) >= 1 - 1e-9
+
+
+@pytest.mark.parametrize("shape", ROTATIONS_ONLY)
+def test_steps_along_a_moving_problem_never_go_down(shape):
+    """Above a floor that these shapes cannot meet axis by axis, as in the iterations of EM."""
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        n, _, W = problem(seed, 3, 3, spread=0.5)
+        W[0] *= 1e-6
+        A = rng.normal(size=(3, 3))
+        F = A @ A.T / 3 + 0.02 * np.eye(3)
+        F *= 0.3 * np.einsum("kjj->", W) / n.sum() / np.trace(F)
+        previous = maximise(shape, n, W, floor=F)
+        for _ in range(6):
+            B = np.eye(3) + 0.15 * rng.normal(size=(3, 3))
+            W = B @ (W * rng.uniform(0.8, 1.25, size=(3, 1, 1))) @ B.T
+            new = maximise(shape, n, W, previous=previous, floor=F)
+            before = objective(n, W, previous)
+            assert objective(n, W, new) >= before - 1e-10 * abs(before)
+            assert least_ratio(new, F) >= 1 - 1e-9
+            previous = new
