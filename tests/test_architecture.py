@@ -18,7 +18,7 @@ FLOORS = [
     {"families", "source"},
     {"mixture", "executor"},
     {"accelerate", "degenerate", "em", "profile", "start"},
-    {"selection", "fitting"},
+    {"prepare", "selection", "fitting"},
     {"describe", "modelfile"},
     {"estimators"},
     {"loading"},

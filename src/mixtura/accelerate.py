@@ -12,6 +12,7 @@ log-likelihood does not fall; otherwise the plain EM step is taken.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class Anderson:
             and len(gains) == 4
             and bool((gains > 0).all())
             and gains[-1] < NEAR * stats.mass
-            and all(SLOW * a < b < STEADY * a for a, b in zip(gains, gains[1:], strict=False))
+            and all(SLOW * a < b < STEADY * a for a, b in pairwise(gains))
         )
 
     def _combine(self) -> Array:

@@ -14,13 +14,12 @@ import numpy as np
 from mixtura import selection
 from mixtura.degenerate import Care, Policy
 from mixtura.em import Aitken, Fit, Gain, Outcome, Step, Trace, estimate, fit_em
-from mixtura.errors import DataError, MixturaWarning, SupportError, UsageError
+from mixtura.errors import MixturaWarning, UsageError
 from mixtura.executor import Executor, Local
 from mixtura.families import Family
-from mixtura.families.base import Support
 from mixtura.mixture import Mixture
-from mixtura.profile import measure, warn_if_collinear
-from mixtura.source import Block, DataSource, Summary, summarise
+from mixtura.prepare import known_rows, prepare, refuse_unseen
+from mixtura.source import Block, DataSource, Summary
 from mixtura.start import (
     PARTITIONS,
     best_run,
@@ -200,97 +199,35 @@ def fit_mixture(
         )
         care.check(fit.mixture, fit.stats, source, executor)
         closing = executor.reduce(partial(Closing.of, fit.mixture), source)
-    fitted = _facts(fit, closing, source, summary, time.perf_counter() - began)
+        unlabelled = fit.stats
+        if known_rows(source, n_components) is not None:
+            unlabelled = executor.reduce(fit.mixture.evaluate, source)
+    fitted = _facts(fit, unlabelled.loglik, closing, source, summary, time.perf_counter() - began)
     if not keeps_order:
         fitted = _in_order(fitted)
     notes = _notes(fitted, caught)
     return replace(fitted, warnings=notes)
 
 
-def prepare(
-    family: Family[Any], source: DataSource, n_components: int, executor: Executor
-) -> tuple[Family[Any], Summary]:
-    """Look at all rows once: refuse what cannot be fitted, and adapt the family to the data.
-
-    Raises
-    ------
-    DataError
-        With the rows, columns and numbers that are in the way.
-    """
-    if n_components < 1:
-        raise UsageError.argument("n_components", n_components, "a whole number >= 1")
-    if family.n_features != source.n_features:
-        raise DataError.width(source.n_features, family.n_features, "the family")
-    summary = summarise(source, max_distinct=n_components)
-    if summary.n_positive < n_components:
-        raise DataError.too_few_rows(summary.n_positive, n_components)
-    if summary.n_distinct < n_components:
-        raise DataError.too_few_distinct(summary.n_distinct, n_components)
-    if family.support is not Support.REAL:
-        for block in source.blocks():
-            check_support(family, block, source)
-    if family.needs_profile:
-        if summary.n_positive < 2:
-            raise DataError.one_row()
-        if not getattr(family, "ridge", 0.0):
-            _refuse_constant(source, summary)
-        profile = measure(source, summary, executor)
-        if summary.n_positive > source.n_features and not getattr(family, "ridge", 0.0):
-            warn_if_collinear(profile.covariance, source.columns)
-        family = family.adapted(profile)
-    return family, summary
-
-
-def _refuse_constant(source: DataSource, summary: Summary) -> None:
-    constant = np.flatnonzero(summary.min == summary.max)
-    if len(constant):
-        j = int(constant[0])
-        raise DataError.constant_column(source.columns[j], float(summary.min[j]), summary.n_rows)
-
-
-def check_support(family: Family[Any], block: Block, source: DataSource) -> None:
-    """Refuse a block with a value where the family's density is zero.
-
-    Raises
-    ------
-    SupportError
-        Names the column, the value and the row.
-    """
-    inside = family.support.contains(np.asarray(block.X, dtype=float))
-    if inside.all():
-        return
-    row, column = map(int, np.argwhere(~inside)[0])
-    raise SupportError.outside(
-        family.name, family.support.value, source.columns[column],
-        float(block.X[row, column]), block.first_row + row,
-    )  # fmt: skip
-
-
 @dataclass(frozen=True, eq=False)
 class Closing:
-    """What the last pass over the rows counts: exact log-likelihood, sizes, certainty."""
+    """What the last pass over the rows counts: sizes of hard clusters, and their certainty."""
 
-    log_likelihood: float
     log_certainty: float
     sizes: Array
 
     def __add__(self, other: Closing) -> Closing:
-        return Closing(
-            self.log_likelihood + other.log_likelihood,
-            self.log_certainty + other.log_certainty,
-            self.sizes + other.sizes,
-        )
+        return Closing(self.log_certainty + other.log_certainty, self.sizes + other.sizes)
 
     @classmethod
     def of(cls, mixture: Mixture, block: Block, n_threads: int = 1) -> Closing:
         """Count one block, a slice at a time: (n, K) responsibilities never exist at once."""
-        result = cls(0.0, 0.0, np.zeros(mixture.n_components))
-        for rows, log_density, R in mixture.slices(block.X, n_threads):
+        result = cls(0.0, np.zeros(mixture.n_components))
+        for rows, _, R in mixture.slices(block.X, n_threads):
             w = np.ones(len(R)) if block.w is None else block.w[rows]
             best = R.argmax(axis=1)
             certainty = R[np.arange(len(R)), best]
             result += cls(
-                float(w @ log_density),
                 float(w @ np.log(certainty)),
                 np.bincount(best, w, minlength=mixture.n_components).astype(float),
             )
@@ -311,12 +248,12 @@ def _run(
 ) -> tuple[Fit, bool]:
     """Make the fit; tell too whether its order of components is the person's own."""
     executor = options["executor"]
-    known = _known_rows(source, n_components)
+    known = known_rows(source, n_components)
     everything = known is not None and known.sum() == summary.n_positive
     one = n_components == 1 and isinstance(start, str) and adjust is None
     if everything or one or (known is not None and isinstance(start, str)):
         if known is not None:
-            _refuse_unseen(known)
+            refuse_unseen(known)
         mixture = estimate(family, source, n_components, executor=executor)
         if family.closed_form and (everything or one):
             fit = fit_em(mixture, source, **{**options, "max_iter": 0})
@@ -346,38 +283,12 @@ def _run(
     return fit_em(best, source, watch=watch, **options), adjust is not None
 
 
-def _known_rows(source: DataSource, n_components: int) -> Array | None:
-    """Rows of each component whose label is known, (K,); None where no label is known."""
-    known = np.zeros(n_components)
-    for block in source.blocks():
-        if block.labels is None:
-            break
-        labels = block.labels if block.w is None else block.labels[block.w > 0]
-        largest = int(labels.max(initial=-1))
-        if largest >= n_components:
-            raise DataError.labels(
-                f"label {largest} needs at least {largest + 1} components, "
-                f"n_components={n_components}"
-            )
-        known += np.bincount(labels[labels >= 0], minlength=n_components)
-    return known if known.any() else None
-
-
-def _refuse_unseen(known: Array) -> None:
-    """Refuse components without a known row, of which nothing can be estimated."""
-    if not known.all():
-        raise DataError.labels(
-            f"component {int(np.argmin(known))} has no row with its label; give every component "
-            "a labelled row, lower n_components, or give a start"
-        )
-
-
 def _facts(
-    fit: Fit, closing: Closing, source: DataSource, summary: Summary, seconds: float
+    fit: Fit, loglik: float, closing: Closing, source: DataSource, summary: Summary, seconds: float
 ) -> Fitted:
     return Fitted(
         fit.mixture, source.columns, fit.outcome, fit.trace, summary.n_rows, summary.mass,
-        closing.log_likelihood, closing.log_certainty, tuple(map(float, closing.sizes)),
+        loglik, closing.log_certainty, tuple(map(float, closing.sizes)),
         tuple(map(str, fit.events)), (), seconds,
     )  # fmt: skip
 

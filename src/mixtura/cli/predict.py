@@ -89,7 +89,7 @@ def command(
 def _look(fitted: Fitted, source: DataSource, rows: Any, missing: str) -> None:
     """Refuse what cannot be scored, before anything is written."""
     from mixtura.families.base import Support
-    from mixtura.fitting import check_support
+    from mixtura.prepare import check_support
     from mixtura.source import as_source, summarise
 
     if missing == "error":

@@ -196,16 +196,15 @@ class Gaussian(Family[GaussianParams]):
         total = stats.total + extra * np.hstack([shift, moved + within])
         return replace(stats, weight=stats.weight + extra, total=total)
 
-    def recentre(
-        self, stats: Stats, current: GaussianParams, reference: GaussianParams
-    ) -> Stats:
+    def recentre(self, stats: Stats, current: GaussianParams, reference: GaussianParams) -> Stats:
         """Move sums and scatter from the current means to those of the reference."""
         d, weight = self.n_features, stats.weight[:, None]
         shift = current.means - reference.means
         s1 = stats.total[:, :d]
         # scatter of (x - c) + shift: s1 and shift enter twice, crosswise
         moved = s1 + weight * shift
-        extra = mixed_moments(shift, s1, self.geometry) + weight * second_moments(shift, self.geometry)
+        extra = weight * second_moments(shift, self.geometry)
+        extra += mixed_moments(shift, s1, self.geometry)
         if self.geometry is Geometry.TIED:
             return replace(stats, total=moved, shared=stats.shared + extra.sum(axis=0))
         return replace(stats, total=np.hstack([moved, stats.total[:, d:] + extra]))
@@ -223,13 +222,18 @@ class Gaussian(Family[GaussianParams]):
 
     def adapted(self, profile: Profile) -> Gaussian:
         """Take origin, units and floor from the data."""
-        floor = None
-        if not self.ridge:
-            floor = FLOOR * self._own_layout(regular(profile.covariance))
+        mean, covariance, exponents = profile.mean, profile.covariance, profile.exponents
+        if not self.shape.is_scale_free and exponents.any():
+            common = np.full_like(exponents, exponents.max())
+            shift = exponents - common
+            mean = np.asarray(np.ldexp(mean, shift))
+            covariance = np.asarray(np.ldexp(covariance, shift[:, None] + shift))
+            exponents = common
+        floor = None if self.ridge else FLOOR * self._own_layout(regular(covariance))
         return replace(
             self,
-            exponents=tuple(map(int, profile.exponents)) if profile.exponents.any() else (),
-            origin=profile.mean,
+            exponents=tuple(exponents) if exponents.any() else (),
+            origin=mean,
             floor=floor,
         )
 
@@ -237,7 +241,7 @@ class Gaussian(Family[GaussianParams]):
         """Components whose covariance touches the floor, or is not positive definite."""
         n_components = len(params.means)
         singular = ~np.isfinite(params.factors).reshape(len(params.factors), -1).all(axis=1)
-        touching: BoolArray = singular.copy()
+        touching = np.array(singular, dtype=bool)
         if self.floor is not None:
             for k in np.flatnonzero(~singular):
                 touching[k] = self._least_ratio(params.covariances[k]) < 1.0 + 1e-6
@@ -247,20 +251,20 @@ class Gaussian(Family[GaussianParams]):
 
     def mean(self, params: GaussianParams) -> Array:
         """Component means in units of the data, (K, d)."""
-        return (
-            np.asarray(np.ldexp(params.means, self.exponents)) if self.exponents else params.means
-        )
+        return np.ldexp(params.means, self.exponents or 0)
 
     def covariances(self, params: GaussianParams) -> Array:
         """Covariances in squared units of the data, in the shape's layout."""
         if not self.exponents:
             return params.covariances
         e = np.asarray(self.exponents)
-        if self.geometry in (Geometry.DENSE, Geometry.TIED):
-            return np.ldexp(params.covariances, e[:, None] + e)
-        if self.geometry is Geometry.DIAGONAL:
-            return np.ldexp(params.covariances, 2 * e)
-        return np.ldexp(params.covariances, 2 * int(e[0]))
+        units = {
+            Geometry.DENSE: e[:, None] + e,
+            Geometry.TIED: e[:, None] + e,
+            Geometry.DIAGONAL: 2 * e,
+            Geometry.SPHERICAL: 2 * e[0],
+        }
+        return np.asarray(np.ldexp(params.covariances, units[self.geometry]))
 
     def full_covariances(self, params: GaussianParams) -> Array:
         """Covariances as matrices in squared units of the data, (K, d, d)."""
