@@ -105,7 +105,7 @@ class GaussianMixture(MixtureModel):
         tol: float | None = None,
         reg_covar: float | None = None,
         max_iter: int = 1000,
-        accelerate: bool = True,
+        accelerate: bool | None = None,
         n_init: int | None = None,
         init_params: str | None = None,
         weights_init: Any = None,

@@ -49,9 +49,10 @@ class MixtureModel(DensityMixin, BaseEstimator):
         1e-8 nats per row, which is much tighter.
     max_iter : int, default=1000
         Greatest number of EM iterations.
-    accelerate : bool, default=True
+    accelerate : bool, optional
         Combine earlier iterations where EM crawls; the log-likelihood never
-        falls. False gives plain EM, for films and teaching.
+        falls. False gives plain EM, for films and teaching. Default: True,
+        unless `tol` is given, whose rule is about plain iterations.
     n_init : int, optional
         Number of starts, the best run counts. Default: 10.
     start : str, array or Mixture, default="auto"
@@ -111,7 +112,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="left"), None],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "accelerate": ["boolean"],
+        "accelerate": ["boolean", None],
         "n_init": [Interval(Integral, 1, None, closed="left"), None],
         "start": [StrOptions(STARTS), "array-like", Mixture],
         "random_state": ["random_state"],
@@ -132,7 +133,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         *,
         tol: float | None = None,
         max_iter: int = 1000,
-        accelerate: bool = True,
+        accelerate: bool | None = None,
         n_init: int | None = None,
         start: Start = "auto",
         random_state: Any = None,
@@ -214,7 +215,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
             adjust=adjust,
             stop=None if self.tol is None else Gain(self.tol),
             max_iter=int(self.max_iter),
-            accelerate=self.accelerate,
+            accelerate=self.tol is None if self.accelerate is None else self.accelerate,
             on_degenerate=self.on_degenerate,
             seed=_seed(self.random_state),
             executor=self._executor(),
