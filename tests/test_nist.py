@@ -14,6 +14,8 @@ from mixtura.stats import tree_sum
 from tests import nist
 from tests.cases import SHAPES, full_covariances
 
+#: Shapes whose M step iterates.
+ITERATED = ("VEI", "VEE", "VEV", "EVE", "VVE")
 ONE_COLUMN = ("VVV", "EEE", "VVI", "VII")
 every_set = pytest.mark.parametrize("name", nist.NAMES)
 
@@ -156,7 +158,7 @@ def test_a_far_origin_changes_no_fit_of_clear_groups(shape):
     near, far = two_groups(apart=40.0)
     a, b = (fit_mixture(Gaussian(3, shape), as_source(X), 2).mixture for X in (near, far))
     # an inner iteration stops at 1e-12 nats per row, which is more than rounding
-    assert_same_covariances(a, b, 1e-9 if shape in ("EVE", "VVE") else 1e-12)
+    assert_same_covariances(a, b, 1e-8 if shape in ITERATED else 1e-12)
     np.testing.assert_array_equal(b.predict(far), a.predict(near))
 
 
