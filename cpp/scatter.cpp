@@ -200,8 +200,6 @@ Sums carve_sums(const Shape& shape, Carver& carver) {
     return sums;
 }
 
-Index scatter_work_size(const Shape&, const Layout&) { return 0; }
-
 void clear_sums(const Shape& shape, const Sums& sums) {
     const Index n = shape.n_components;
     const Index matrices = shape.geometry == Geometry::tied ? 1 : n;
@@ -211,7 +209,7 @@ void clear_sums(const Shape& shape, const Sums& sums) {
 }
 
 void add_moments(const Plan& plan, const Layout& layout, const double* x, Index n_vectors, Index k,
-                 const double* r, double*, const Sums& sums) {
+                 const double* r, const Sums& sums) {
     const Shape& shape = plan.shape;
     const double* mean = plan.means + k * shape.n_features;
     const Index n_rows = n_vectors * lanes;

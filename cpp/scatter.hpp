@@ -15,14 +15,13 @@ struct Sums {
 };
 
 Sums carve_sums(const Shape& shape, Carver& carver);
-Index scatter_work_size(const Shape& shape, const Layout& layout);
 
 void clear_sums(const Shape& shape, const Sums& sums);
 
 // Adds first moments and scatter of rows 0 .. lanes * n_vectors - 1, of which row n belongs to
 // component k by r[n].
 void add_moments(const Plan& plan, const Layout& layout, const double* x, Index n_vectors, Index k,
-                 const double* r, double* work, const Sums& sums);
+                 const double* r, const Sums& sums);
 
 // Writes weight, total and shared of a leaf.
 void unpack_sums(const Shape& shape, const Sums& sums, double* leaf);

@@ -158,9 +158,9 @@ MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm512_max_pd((__m512d
 // b where a is not a number.
 MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) { return (Vec)_mm512_min_pd((__m512d)a, (__m512d)b); }
 
-// True when some lane differs from zero.
-MIXTURA_INLINE bool any_nonzero(Vec v) {
-    return _mm512_test_epi64_mask((__m512i)v, (__m512i)v) != 0;
+// One bit per lane: whether it differs from zero.
+MIXTURA_INLINE unsigned nonzero_lanes(Vec v) {
+    return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
 }
 
 MIXTURA_INLINE Vec add_pairs(Vec a, Vec b) {
@@ -208,7 +208,10 @@ MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
     return (Vec)_mm256_and_pd(_mm256_cmp_pd((__m256d)x, (__m256d)limit, _CMP_GT_OQ), (__m256d)v);
 }
 
-MIXTURA_INLINE bool any_nonzero(Vec v) { return !_mm256_testz_si256((__m256i)v, (__m256i)v); }
+MIXTURA_INLINE unsigned nonzero_lanes(Vec v) {
+    __m256d zero = _mm256_setzero_pd();
+    return static_cast<unsigned>(_mm256_movemask_pd(_mm256_cmp_pd((__m256d)v, zero, _CMP_NEQ_UQ)));
+}
 
 MIXTURA_INLINE Vec transposed_sum(const Vec* a) {
     __m256d ab = _mm256_hadd_pd((__m256d)a[0], (__m256d)a[1]);
@@ -236,6 +239,9 @@ MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) { return (Vec)_mm_min_pd((__m128d)a,
 MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
     return (Vec)_mm_and_pd(_mm_cmpgt_pd((__m128d)x, (__m128d)limit), (__m128d)v);
 }
+MIXTURA_INLINE unsigned nonzero_lanes(Vec v) {
+    return static_cast<unsigned>(_mm_movemask_pd(_mm_cmpneq_pd((__m128d)v, _mm_setzero_pd())));
+}
 
 #else
 
@@ -248,10 +254,10 @@ MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) {
 MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
     return Vec{x[0] > limit[0] ? v[0] : 0.0, x[1] > limit[1] ? v[1] : 0.0};
 }
+MIXTURA_INLINE unsigned nonzero_lanes(Vec v) { return (v[0] != 0.0) | (v[1] != 0.0) << 1; }
 
 #endif
 
-MIXTURA_INLINE bool any_nonzero(Vec v) { return (v[0] != 0.0) | (v[1] != 0.0); }
 
 MIXTURA_INLINE Vec transposed_sum(const Vec* a) {
     return Vec{a[0][0] + a[0][1], a[1][0] + a[1][1]};

@@ -5,6 +5,7 @@
 #include "elementary.hpp"
 #include "rows.hpp"
 #include "scatter.hpp"
+#include "selection.hpp"
 
 namespace mixtura {
 namespace MIXTURA_VARIANT {
@@ -24,8 +25,10 @@ struct Scratch {
     double *row_cross;  // sum of the same terms times their exponents
     double *weight;     // weight of each row; zero in spare lanes
     double *scale;      // weight / row_sum: what turns a term into a weighted responsibility
-    double *r;          // weighted responsibilities of one component
-    double *moment_work;
+    double* r;               // weighted responsibilities of one component
+    double *listed_x, *listed_r;  // the rows for which they are not zero
+    std::int32_t* list;
+    std::uint8_t* found;
     Sums sums;
 
     Scratch(const Shape& shape, const Layout& layout, Carver& carver) {
@@ -38,8 +41,11 @@ struct Scratch {
         row_cross = carver.take(layout.block);
         weight = carver.take(layout.block);
         scale = carver.take(layout.block);
-        r = carver.take(layout.block);
-        moment_work = carver.take(scatter_work_size(shape, layout));
+        r = carver.take(layout.block + 4);
+        listed_x = carver.take(shape.n_features * layout.x_stride);
+        listed_r = carver.take(layout.block);
+        list = reinterpret_cast<std::int32_t*>(carver.take(layout.block + 4));
+        found = reinterpret_cast<std::uint8_t*>(carver.take(layout.block));
         sums = carve_sums(shape, carver);
     }
 };
@@ -192,6 +198,27 @@ MIXTURA_APART double gather_responsibilities(const Layout& layout, Index n_panel
     return sum_of_lanes(sum);
 }
 
+// Adds the moments of the rows with weighted responsibilities s.r, which sum to `weight`.
+void add_component(const Plan& plan, const Layout& layout, Index n_vectors, Index k, double weight,
+                   const Scratch& s) {
+    if (weight == 0) return;
+    const Shape& shape = plan.shape;
+    s.sums.weights[k] += weight;
+    if (worth_listing(shape)) {
+        Index n_rows = n_vectors * lanes;
+        for (Index n = n_rows; n % 4 != 0; ++n) s.r[n] = 0;
+        Index count = find_rows(s.r, n_rows, s.found);
+        if (worth_copying(shape, count, n_rows)) {
+            list_rows(s.found, n_rows, s.list);
+            Index n_listed = copy_rows(s.x, s.r, shape.n_features, layout.x_stride, s.list, count,
+                                       s.listed_x, s.listed_r);
+            add_moments(plan, layout, s.listed_x, n_listed, k, s.listed_r, s.sums);
+            return;
+        }
+    }
+    add_moments(plan, layout, s.x, n_vectors, k, s.r, s.sums);
+}
+
 void em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span span,
               const Scratch& s, RowTotals& totals) {
     const Index n_panels = panels_for(layout, span.count), n_filled = n_panels * layout.panel;
@@ -210,8 +237,8 @@ void em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span spa
     finish_rows(layout, n_components, rows.weights != nullptr, span, n_panels, s, totals);
     const Index n_vectors = (span.count + lanes - 1) / lanes;
     for (Index k = 0; k < n_components; ++k) {
-        s.sums.weights[k] += gather_responsibilities(layout, n_panels, k, s);
-        add_moments(plan, layout, s.x, n_vectors, k, s.r, s.moment_work, s.sums);
+        double weight = gather_responsibilities(layout, n_panels, k, s);
+        add_component(plan, layout, n_vectors, k, weight, s);
     }
 }
 
@@ -253,8 +280,7 @@ void accumulate_chunk(const Plan& plan, const Rows& rows, const Matrix& responsi
                 store(s.r + n, r);
                 sum += r;
             }
-            s.sums.weights[k] += sum_of_lanes(sum);
-            add_moments(plan, layout, s.x, n_filled / lanes, k, s.r, s.moment_work, s.sums);
+            add_component(plan, layout, n_filled / lanes, k, sum_of_lanes(sum), s);
         }
     }
     unpack_sums(plan.shape, s.sums, leaf);
