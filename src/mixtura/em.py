@@ -210,13 +210,13 @@ def em_steps(
     step: Step | None = None
     proposal: Mixture | None = None
     events: tuple[Event, ...] = ()
-    n_passes = 0
+    n_passes, n_threads = 0, executor.threads()
     while True:
         stats = executor.reduce(mixture.expect, source)
         n_passes += 1
         if accelerator and proposal and step and not stats.loglik >= step.objective:
             accelerator.reject()
-            proposal, mixture = None, step.mixture.maximise(step.stats)
+            proposal, mixture = None, step.mixture.maximise(step.stats, n_threads)
             continue
         iteration = step.iteration + 1 if step else 0
         step = Step(mixture, stats, iteration, n_passes, proposal is not None, events)
@@ -227,7 +227,7 @@ def em_steps(
         elif accelerator:
             accelerator.clear()
             proposal = None
-        mixture = proposal or mixture.maximise(stats)
+        mixture = proposal or mixture.maximise(stats, n_threads)
 
 
 def fit_em(

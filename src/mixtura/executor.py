@@ -23,6 +23,10 @@ Task = Callable[[Block, int], T]
 class Executor(Protocol):
     """Anything that can sum a task over the blocks of a source."""
 
+    def threads(self) -> int:
+        """Threads that work between two passes may use, in the process of the caller."""
+        ...
+
     def reduce(self, task: Task[T], source: DataSource) -> T:
         """Sum ``task(block, n_threads)`` over all blocks, in block order."""
         ...
@@ -47,9 +51,13 @@ class Local:
 
     n_threads: int | None = None
 
+    def threads(self) -> int:
+        """Threads that passes, and work between them, use."""
+        return thread_count(self.n_threads)
+
     def reduce(self, task: Task[T], source: DataSource) -> T:
         """Sum ``task(block, n_threads)`` over all blocks, in block order."""
-        n_threads = thread_count(self.n_threads)
+        n_threads = self.threads()
         return tree_sum(task(block, n_threads) for block in source.blocks())
 
 

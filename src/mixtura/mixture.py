@@ -89,9 +89,9 @@ class Mixture:
         """Statistics of a block with its labels, if any, left aside."""
         return self.expect(replace(block, labels=None), n_threads)
 
-    def maximise(self, stats: Stats) -> Mixture:
+    def maximise(self, stats: Stats, n_threads: int = 1) -> Mixture:
         """M step: the next mixture, from statistics of this one."""
-        return from_stats(self.family, stats, self.params)
+        return from_stats(self.family, stats, self.params, n_threads)
 
     def log_density(self, X: Rows, n_threads: int = 1) -> Array:
         """Log-density of each row, (n,), in nats. May be positive: densities exceed one."""
@@ -141,7 +141,9 @@ class Mixture:
         return self.family.score(self.params, stats)
 
 
-def from_stats(family: Family[Any], stats: Stats, previous: Any = None) -> Mixture:
+def from_stats(
+    family: Family[Any], stats: Stats, previous: Any = None, n_threads: int = 1
+) -> Mixture:
     """M step: the mixture that maximises the expected complete-data log-likelihood.
 
     Raises
@@ -152,4 +154,4 @@ def from_stats(family: Family[Any], stats: Stats, previous: Any = None) -> Mixtu
     total = stats.weight.sum()
     if not total > 0:
         raise DegenerateComponentError.empty(0, 0.0)
-    return Mixture(family, stats.weight / total, family.maximise(stats, previous))
+    return Mixture(family, stats.weight / total, family.m_step(stats, previous, n_threads))

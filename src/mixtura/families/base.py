@@ -125,6 +125,11 @@ class Family(ABC, Generic[P]):
         component without weight keeps them.
         """
 
+    def m_step(self, stats: Stats, previous: P | None = None, n_threads: int = 1) -> P:
+        """M step; the door of compiled ones, which may spread components over threads."""
+        del n_threads
+        return self.maximise(stats, previous)
+
     @abstractmethod
     def sample(self, params: P, labels: IntArray, rng: np.random.Generator) -> Array:
         """Draw one row per label, (n, d)."""

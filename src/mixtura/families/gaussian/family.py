@@ -165,10 +165,17 @@ class Gaussian(Family[GaussianParams]):
 
     def maximise(self, stats: Stats, previous: GaussianParams | None = None) -> GaussianParams:
         """Means and covariances of the shape (Celeux and Govaert 1995), kept above the floor."""
+        return self.m_step(stats, previous)
+
+    def m_step(
+        self, stats: Stats, previous: GaussianParams | None = None, n_threads: int = 1
+    ) -> GaussianParams:
+        """M step in compiled code, components of many dimensions spread over threads."""
         centres = previous.means if previous is not None else self._origins(len(stats.weight))
         means, covariances, factors = _kernel.gaussian_m_step(
             self.shape.name, stats.weight, stats.total, stats.shared, centres,
             previous.covariances if previous is not None else None, self.floor,
+            n_threads=n_threads,
         )  # fmt: skip
         if self.ridge:
             if self.geometry in (Geometry.DENSE, Geometry.TIED):
