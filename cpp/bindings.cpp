@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings_m_step.hpp"
+#include "bindings_runs.hpp"
 #include "kernel.hpp"
 #include "memory.hpp"
 #include "py_arrays.hpp"
@@ -62,17 +63,11 @@ bool signal_arrived(void*) {
     return PyErr_CheckSignals() != 0;
 }
 
-// Runs a pass without the interpreter lock; a signal's exception goes on to the caller.
-template <class Pass>
-void run(int n_threads, Pass pass) {
-    if (n_threads < 1) throw nb::value_error("n_threads must be at least 1");
-    Execution how{chosen.load(), n_threads, signal_arrived, nullptr};
-    try {
-        nb::gil_scoped_release release;
-        pass(how);
-    } catch (const Interrupted&) {
-        throw nb::python_error();
-    }
+template <class Work>
+void run(int n_threads, Work work) {
+    run_pass(n_threads, [](const Execution& how, void* context) {
+        (*static_cast<Work*>(context))(how);
+    }, &work);
 }
 
 // ---- arguments ----
@@ -215,6 +210,18 @@ double fma_peak_py(int n_threads) {
 }
 
 }  // namespace
+
+void run_pass(int n_threads, Pass pass, void* context) {
+    if (n_threads < 1) throw nb::value_error("n_threads must be at least 1");
+    Execution how{chosen.load(), n_threads, signal_arrived, nullptr};
+    try {
+        nb::gil_scoped_release release;
+        pass(how, context);
+    } catch (const Interrupted&) {
+        throw nb::python_error();
+    }
+}
+
 }  // namespace mixtura
 
 NB_MODULE(_kernel, m) {
@@ -236,4 +243,5 @@ NB_MODULE(_kernel, m) {
     m.def("accumulate", accumulate_py, arg("X"), arg("weights").none(), arg("responsibilities"),
           arg("means"), arg("geometry"), arg("n_threads"));
     bind_m_step(m);
+    bind_runs(m);
 }

@@ -5,25 +5,22 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <system_error>
-#include <thread>
-#include <vector>
 
 #include "kernel.hpp"
 #include "memory.hpp"
 #include "merge_tree.hpp"
 #include "plan.hpp"
+#include "team.hpp"
 
 namespace mixtura {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = Watch::Clock;
 
 // Does the chunk with this number; one per thread, made by that thread.
 using ChunkTask = std::function<void(Index chunk)>;
@@ -65,67 +62,6 @@ Grid make_grid(const Shape& shape, Index n_rows, int n_threads) {
     grid.n_threads = tiny ? 1 : int(std::min<Index>(n_threads, grid.n_groups));
     return grid;
 }
-
-// Asks the caller now and then whether to go on.
-class Watch {
-  public:
-    explicit Watch(const Execution& how) : how_(how), next_(Clock::now() + interval) {}
-    bool says_stop() {
-        if (!how_.interrupted || Clock::now() < next_) return false;
-        next_ = Clock::now() + interval;
-        return how_.interrupted(how_.context);
-    }
-
-  private:
-    static constexpr std::chrono::milliseconds interval{50};
-    const Execution& how_;
-    Clock::time_point next_;
-};
-
-// Runs `work(watch or null)` on every thread; `work` returns when there is nothing left to do.
-class Team {
-  public:
-    Team(const Execution& how, int n_threads) : how_(how), n_threads_(n_threads) {}
-
-    void run(const std::function<void(Watch*)>& work) {
-        std::vector<std::thread> helpers;
-        try {
-            for (int i = 1; i < n_threads_; ++i) helpers.emplace_back([&] { guarded(work, nullptr); });
-        } catch (const std::system_error&) {
-            // The system gives no more threads: those that started share the work.
-        }
-        Watch watch(how_);
-        guarded(work, &watch);
-        for (std::thread& helper : helpers) helper.join();
-        if (error_) std::rethrow_exception(error_);
-    }
-
-    // True when the thread should give up: interrupted, or another thread failed.
-    bool stopped(Watch* watch) {
-        if (watch && watch->says_stop()) fail(std::make_exception_ptr(Interrupted{}));
-        return stop_.load(std::memory_order_relaxed);
-    }
-
-  private:
-    void guarded(const std::function<void(Watch*)>& work, Watch* watch) {
-        try {
-            work(watch);
-        } catch (...) {
-            fail(std::current_exception());
-        }
-    }
-    void fail(std::exception_ptr error) {
-        std::lock_guard<std::mutex> hold(mutex_);
-        if (!error_) error_ = error;
-        stop_.store(true);
-    }
-
-    const Execution& how_;
-    int n_threads_;
-    std::atomic<bool> stop_{false};
-    std::mutex mutex_;
-    std::exception_ptr error_;
-};
 
 // Calls a task for every chunk, in any order.
 void for_each_chunk(const Grid& grid, const Execution& how,

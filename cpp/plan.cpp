@@ -50,17 +50,18 @@ void check_component(const Model& model, Index k, const double* factor) {
 
 }  // namespace
 
-PlanStorage::PlanStorage(const Model& model, const Variant& variant) {
-    const Shape& shape = model.shape;
+PlanStorage::PlanStorage(const Shape& shape, const Variant& variant) : variant_(variant) {
     bool tied = shape.geometry == Geometry::tied;
     means_ = make_buffer(shape.n_components * shape.n_features);
     constants_ = make_buffer(shape.n_components);
     scaled_ = make_buffer((tied ? 1 : shape.n_components) * shape.factor_size());
     packed_ = make_buffer(variant.packed_size(shape));
-    scale(model);
-    variant.pack({shape, means_.get(), scaled_.get()}, packed_.get());
-    scaled_.reset();
     plan_ = {shape, means_.get(), constants_.get(), packed_.get()};
+}
+
+void PlanStorage::set(const Model& model) {
+    scale(model);
+    variant_.pack({model.shape, means_.get(), scaled_.get()}, packed_.get());
 }
 
 void PlanStorage::scale(const Model& model) {

@@ -59,3 +59,45 @@ def gaussian_m_step(
 def cholesky_factors(
     covariances: Array, geometry: int, n_features: int = 1
 ) -> tuple[Array, Array]: ...
+def partitions(
+    Z: Array,
+    weights: Array | None,
+    jobs_k: NDArray[np.int32],
+    jobs_method: NDArray[np.int32],
+    jobs_key: NDArray[np.int64],
+    n_threads: int,
+) -> NDArray[np.int32]: ...
+def em_runs(
+    X: Rows,
+    weights: Array | None,
+    folds: NDArray[np.int32] | None,
+    shape: str,
+    jobs_k: NDArray[np.int32],
+    jobs_fold: NDArray[np.int32] | None,
+    labels: NDArray[np.int32] | None,
+    start: tuple[Array, Array, Array, Array] | None,
+    origin: Array,
+    floor: Array | None,
+    max_iter: int,
+    tol: float,
+    n_threads: int,
+) -> tuple[
+    Array,
+    Array,
+    Array,
+    Array,
+    Array,
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.int32],
+]: ...
+def soften(
+    weight: Array, total: Array, geometry: int, n_features: int
+) -> tuple[Array, Array]: ...
+def at_floor(
+    covariances: Array,
+    factors: Array,
+    floor: Array | None,
+    geometry: int,
+    n_features: int,
+) -> NDArray[np.bool_]: ...
