@@ -43,7 +43,7 @@ def draw(lines: Sequence[Line], path: Path) -> None:
     with plt.rc_context(settings):
         figure, axes = plt.subplots(figsize=(9, 1.6 + 0.24 * n_bars + 0.25 * len(found)))
         places = _bars(axes, found, packages)
-        axes.set_yticks(list(places.values()), [_label(case) for case in places])
+        axes.set_yticks(list(places.values()), [_label(found[case]) for case in places])
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.margins(x=0.16, y=0.01)
@@ -87,11 +87,12 @@ def _bars(axes, found: dict[str, dict[str, Figure]], packages: list[str]) -> dic
     return places
 
 
-def _label(case: str) -> str:
-    facts = CASES[case]
+def _label(own: dict[str, Figure]) -> str:
+    """Name and size of a case, as it was measured."""
+    facts = next(iter(own.values())).lines[0]
     return (
-        f"{case}\n{facts.n_rows:,} x {facts.n_features}\n"
-        f"{facts.n_components} components, {facts.covariance}"
+        f"{facts['case']}\n{facts['n_rows']:,} x {facts['n_features']}\n"
+        f"{facts['n_components']} components, {facts['covariance']}"
     )
 
 
