@@ -102,6 +102,11 @@ class Family(ABC, Generic[P]):
     needs_profile: ClassVar[bool] = False
 
     @property
+    def shared_arrays(self) -> tuple[str, ...]:
+        """Names of the parameter arrays that all components share (leading axis 1)."""
+        return ()
+
+    @property
     def monotone(self) -> bool:
         """The M step never lowers the log-likelihood. False for scoring steps (door C)."""
         return True
@@ -210,9 +215,11 @@ class Family(ABC, Generic[P]):
 
     def take(self, params: P, order: IntArray) -> P:
         """Select components, in the order given; shared arrays stay shared."""
-        n_components = len(self.mean(params))
-        chosen = [a if len(a) == 1 < n_components else a[order] for a in params]
-        return self._params(chosen)
+        names = params._fields  # type: ignore[attr-defined]
+        shared = self.shared_arrays
+        return self._params(
+            [a if name in shared else a[order] for name, a in zip(names, params, strict=True)]
+        )
 
     def posterior(
         self, params: P, log_weights: Array, X: Rows, n_threads: int = 1

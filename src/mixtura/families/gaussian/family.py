@@ -91,6 +91,11 @@ class Gaussian(Family[GaussianParams]):
         return find_shape(self.covariance)
 
     @property
+    def shared_arrays(self) -> tuple[str, ...]:
+        """Covariances and factors in the shapes EII, EEI and EEE."""
+        return ("covariances", "factors") if self.shape.is_shared else ()
+
+    @property
     def monotone(self) -> bool:
         """An added ridge leaves the path of EM."""
         return self.ridge == 0.0

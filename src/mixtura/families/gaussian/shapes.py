@@ -54,7 +54,7 @@ class Shape:
     @property
     def is_scale_free(self) -> bool:
         """Changing the unit of one column keeps covariances in the shape."""
-        return self.name in ("EEE", "EVV", "VVV") or self.geometry is Geometry.DIAGONAL
+        return self.name in ("EEE", "VEE", "EVV", "VVV") or self.geometry is Geometry.DIAGONAL
 
     @property
     def is_shared(self) -> bool:
