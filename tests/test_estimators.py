@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mixtura import GaussianMixture, MixtureModel, load
-from mixtura.errors import DataError, UsageError
-from mixtura.estimators.rows import label_codes
-from mixtura.loading import from_fitted
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
+from mixtura import GaussianMixture, MixtureModel, as_source, load
+from mixtura.errors import DataError, UsageError
+from mixtura.estimators.rows import label_codes
+from mixtura.loading import from_fitted
 from tests import oracle
 
 #: Settings that scikit-learn's battery of checks is run on.
@@ -50,7 +50,7 @@ for setting in json.loads(sys.argv[1]):
 def battery() -> dict[str, list[list[str]]]:
     """Results of `check_estimator`; its array API check wants an own process with a switch."""
     done = subprocess.run(
-        [sys.executable, "-c", BATTERY, json.dumps(SETTINGS)],
+        [sys.executable, "-c", BATTERY, json.dumps(SETTINGS)], check=False,
         env={**os.environ, "SCIPY_ARRAY_API": "1"},
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
@@ -266,10 +266,10 @@ def test_the_same_seed_gives_the_same_model():
 
 def test_a_random_state_object_moves_on():
     X = np.random.default_rng(0).normal(size=(300, 2))
-    state = np.random.RandomState(7)  # noqa: NPY002 - scikit-learn's users pass these
+    state = np.random.RandomState(7)
     model = GaussianMixture(2, random_state=state).fit(X)
     assert not np.array_equal(model.sample(9)[0], model.sample(9)[0])
-    again = np.random.RandomState(7)  # noqa: NPY002
+    again = np.random.RandomState(7)
     np.testing.assert_array_equal(
         GaussianMixture(2, random_state=again).fit(X).means_, model.means_
     )
@@ -351,7 +351,7 @@ def test_fit_leaves_arguments_and_data_alone():
 def test_pickle_and_model_file_keep_every_bit(tmp_path):
     X, _ = two_groups()
     model = GaussianMixture(2, covariance_type="tied", random_state=0).fit(X)
-    copy = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own bytes
+    copy = pickle.loads(pickle.dumps(model))
     model.save(tmp_path / "m.mixtura")
     for other in (copy, load(tmp_path / "m.mixtura"), from_fitted(model.fitted_)):
         np.testing.assert_array_equal(other.score_samples(X), model.score_samples(X))
@@ -431,3 +431,78 @@ def test_files_are_fitted_by_their_path(tmp_path: Path):
     assert from_file.feature_names_in_.tolist() == ["height", "width"]
     np.testing.assert_array_equal(from_file.predict(path), in_memory.predict(X))
     assert from_file.score(str(path), sample_weight="count") == in_memory.score(X, sample_weight=w)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_of_a_frame_may_hold_weights_and_labels(library):
+    module = pytest.importorskip(library)
+    X, labels = two_groups()
+    w = np.random.default_rng(1).integers(0, 3, len(X))
+    columns = {"a": X[:, 0], "w": w, "kind": np.array(["p", "q"])[labels].tolist(), "b": X[:, 1]}
+    frame = module.DataFrame(columns)
+    model = GaussianMixture(2).fit(frame, sample_weight="w", labels="kind")
+    plain = GaussianMixture(2).fit(X, sample_weight=w, labels=labels)
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(model.covariances_, plain.covariances_)
+    assert model.score(frame, sample_weight="w") == plain.score(X, sample_weight=w)
+    with pytest.raises(DataError, match=r"\[E240\] column\(s\) 'nothing' not in the data"):
+        GaussianMixture(2).fit(frame, labels="nothing")
+
+
+def test_sources_keep_their_columns_which_must_be_those_of_the_fit():
+    pd = pytest.importorskip("pandas")
+    X, _ = two_groups()
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    model = GaussianMixture(2, random_state=0).fit(as_source(frame))
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(model.predict(as_source(frame)), model.predict(frame))
+    np.testing.assert_array_equal(model.predict(as_source(X)), model.predict(frame))
+    with pytest.raises(UsageError, match=r"columns b, a.*in the order a, b"):
+        model.predict(as_source(frame[["b", "a"]]))
+    with pytest.raises(DataError, match=r"\[E240\] column\(s\) 'a' not in the data, which has 'z'"):
+        model.predict(as_source(frame.rename(columns={"a": "z"})))
+
+
+def test_columns_that_are_not_called_by_text_have_no_names():
+    pd = pytest.importorskip("pandas")
+    X, _ = two_groups()
+    model = GaussianMixture(2, random_state=0).fit(pd.DataFrame(X))
+    assert not hasattr(model, "feature_names_in_")
+    np.testing.assert_array_equal(model.predict(pd.DataFrame(X)), model.predict(X))
+
+
+def test_a_list_of_files_is_one_table(tmp_path):
+    pytest.importorskip("pyarrow")
+    X, _ = two_groups()
+    paths = []
+    for i, rows in enumerate(np.split(X, 2)):
+        paths.append(tmp_path / f"{i}.csv")
+        np.savetxt(paths[-1], rows, delimiter=",", fmt="%.17g")  # no header: no names
+    model = GaussianMixture(2, random_state=0).fit(paths)
+    plain = GaussianMixture(2, random_state=0).fit(X)
+    np.testing.assert_allclose(model.means_, plain.means_, rtol=1e-12)  # blocks end with files
+    assert not hasattr(model, "feature_names_in_")
+    np.testing.assert_allclose(model.predict_proba(paths), plain.predict_proba(X), rtol=1e-9)
+
+
+def test_labels_none_of_which_is_known_are_no_labels():
+    X, _ = two_groups()
+    plain = GaussianMixture(2, random_state=0).fit(X)
+    model = GaussianMixture(2, random_state=0).fit(X, labels=np.full(len(X), -1))
+    np.testing.assert_allclose(model.means_, plain.means_, rtol=1e-12)
+
+
+def test_every_covariance_shape_is_available_by_its_letters():
+    X, labels = two_groups()
+    for name in oracle.MODELS:
+        model = GaussianMixture(2, covariance_type=name, start=labels).fit(X)
+        assert model.converged_
+        assert model.mixture_.n_free == oracle.free_parameters(name, 2, 2)
+        rebuilt = oracle.log_density(X, shape_in_oracle(model))
+        np.testing.assert_allclose(model.score_samples(X), rebuilt, rtol=1e-10)
+
+
+def shape_in_oracle(model: GaussianMixture) -> oracle.Gaussians:
+    """The fitted mixture with its covariances written out in full."""
+    full = model.mixture_.family.full_covariances(model.mixture_.params)
+    return oracle.Gaussians(np.log(model.weights_), model.means_, np.array(full), "dense")
