@@ -22,7 +22,7 @@ import pytest
 
 from mixtura.errors import DataError, MixturaWarning, UsageError
 from mixtura.source import as_source, read_column, read_standard_input, summarise
-from mixtura.source.files import find_files
+from mixtura.source.paths import find_files
 
 
 def rows_of(source):
@@ -164,7 +164,7 @@ def test_not_text_at_all(tmp_path):
 
 
 def test_rows_longer_than_any_buffer(tmp_path):
-    X = np.random.default_rng(0).normal(size=(3, 200_000))
+    X = np.random.default_rng(0).normal(size=(3, 100_000))
     lines = [",".join(f"{v:.17g}" for v in row) for row in X]
     path = text(tmp_path / "wide.csv", ",".join(f"c{j}" for j in range(X.shape[1])), *lines)
     np.testing.assert_array_equal(rows_of(as_source(path)), X)

@@ -11,7 +11,8 @@ from mixtura.source.arrays import ArraySource
 from mixtura.source.base import Block, DataSource, Part
 from mixtura.source.door import as_source, read_column
 from mixtura.source.drop import AttachedSource, DroppingSource, hold
-from mixtura.source.files import FileSource, read_standard_input
+from mixtura.source.files import FileSource
+from mixtura.source.paths import read_standard_input
 from mixtura.source.summary import Summary, check_block, summarise
 
 __all__ = [

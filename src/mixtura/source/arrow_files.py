@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mixtura.errors import DataError
-from mixtura.source.files import ArrowObject, Batch, DataFile, FileFormat, Layout, pyarrow
+from mixtura.source.files import Batch, FileFormat, Layout
+from mixtura.source.paths import ArrowObject, DataFile, pyarrow
 
 _BATCH_ROWS = 1 << 14
 _BUFFER_BYTES = 1 << 20
@@ -83,8 +84,7 @@ class ArrowFormat(FileFormat):
         self, file: DataFile, layout: Layout, names: Sequence[str], rows: range | None = None
     ) -> Iterator[Batch]:
         """Read one record batch after the other; the contents are checked, not trusted."""
-        positions = [layout.columns.index(name) for name in names]
-        with _ipc(file, positions) as reader:
+        with _ipc(file, layout.positions(names)) as reader:
             for batch in _each(reader):
                 batch.validate(full=True)
                 for start in range(0, batch.num_rows, _BATCH_ROWS):
@@ -93,7 +93,7 @@ class ArrowFormat(FileFormat):
     def raw_column(self, file: DataFile, layout: Layout, name: str) -> ArrowObject:
         """One whole column."""
         pa = pyarrow()
-        with _ipc(file, [layout.columns.index(name)]) as reader:
+        with _ipc(file, layout.positions([name])) as reader:
             batches = list(_each(reader))
             return pa.Table.from_batches(batches, schema=reader.schema).column(name)
 

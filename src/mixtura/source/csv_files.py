@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mixtura.errors import DataError
-from mixtura.source.files import ArrowObject, Batch, DataFile, FileFormat, Layout, pyarrow
+from mixtura.source.files import Batch, FileFormat, Layout
+from mixtura.source.paths import ArrowObject, DataFile, pyarrow
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "Null", "null", "None")
 
@@ -157,7 +158,7 @@ def _open_reader(
 
 def _fault(file: DataFile, layout: Layout, names: Sequence[str], problem: str) -> DataError:
     """Find the first line that cannot be read, by a slow and careful second reading."""
-    positions = [layout.columns.index(name) for name in names]
+    positions = layout.positions(names)
     records = _text_records(file, layout.detail)
     try:
         for line, record in islice(records, int(layout.detail.header), None):

@@ -16,17 +16,16 @@ from mixtura.source.base import DataSource, checked_block_rows, regroup
 from mixtura.source.columns import Column, Request, as_names, checked_labels, checked_weights
 from mixtura.source.csv_files import CsvFormat, guessed_numbers
 from mixtura.source.drop import AttachedSource, DroppingSource
-from mixtura.source.files import (
+from mixtura.source.files import FileFormat, FileSource
+from mixtura.source.frames import as_frame, frame_column, frame_source
+from mixtura.source.paths import (
     ArrowObject,
     DataFile,
-    FileFormat,
-    FileSource,
     find_files,
     format_name,
     pyarrow,
     read_standard_input,
 )
-from mixtura.source.frames import as_frame, frame_column, frame_source
 
 FilePath = str | Path | DataFile
 
