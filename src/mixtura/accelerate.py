@@ -35,7 +35,7 @@ SLOW = 0.7
 STEADY = 1.02
 
 #: ... and the gain is below this many nats per row: the run is inside its basin.
-NEAR = 1e-3
+NEAR = 1e-5
 
 #: Most plain steps after a rejected combination; two more with each rejection.
 LONGEST_REST = 8
