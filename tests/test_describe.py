@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from mixtura.describe import WIDTH, document, mclust_name, text
-from mixtura.em import Outcome
 from mixtura.families import FAMILIES, Gaussian, Poisson
 from mixtura.families.gaussian.shapes import SHAPES, find_shape
 from mixtura.fitting import fit_mixture
 from mixtura.source import as_source
+from mixtura.stopping import Outcome
 from tests import reference
 
 PROMISED = {

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from safetensors import numpy as tensor_format
 
 from mixtura import modelfile
-from mixtura.em import Outcome, Trace
+from mixtura.em import Trace
 from mixtura.errors import ModelFileError, ResourceError, UsageError
 from mixtura.families import Gaussian, Poisson, PoissonParams
 from mixtura.fitting import Fitted, fit_mixture
 from mixtura.mixture import Mixture
 from mixtura.source import as_source
+from mixtura.stopping import Outcome
 
 SHAPES = ["full", "tied", "diag", "spherical", "VVE", "EII"]
 

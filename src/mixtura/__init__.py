@@ -24,9 +24,9 @@ _HOME = {
     "as_source": "source",
     "DataSource": "source",
     "Local": "executor",
-    "Aitken": "em",
-    "Gain": "em",
-    "Outcome": "em",
+    "Aitken": "stopping",
+    "Gain": "stopping",
+    "Outcome": "stopping",
     "em_steps": "em",
     "estimate": "em",
     "fit_em": "em",
@@ -45,7 +45,7 @@ __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the keys are strings
 
 if TYPE_CHECKING:
     from mixtura.degenerate import Care
-    from mixtura.em import Aitken, Gain, Outcome, em_steps, estimate, fit_em
+    from mixtura.em import em_steps, estimate, fit_em
     from mixtura.errors import (
         DataError,
         DegenerateComponentError,
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from mixtura.mixture import Mixture
     from mixtura.source import DataSource, as_source
     from mixtura.stats import Stats
+    from mixtura.stopping import Aitken, Gain, Outcome
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixtura import selection
 from mixtura.degenerate import Care, Policy
-from mixtura.em import Aitken, Fit, Gain, Outcome, Step, Trace, estimate, fit_em
+from mixtura.em import Fit, Step, Trace, estimate, fit_em
 from mixtura.errors import MixturaWarning, UsageError
 from mixtura.executor import Executor, Local
 from mixtura.families import Family
@@ -30,6 +30,7 @@ from mixtura.start import (
     sample_limit,
 )
 from mixtura.stats import Array
+from mixtura.stopping import Aitken, Gain, Outcome
 
 #: Starts of a plain call.
 N_STARTS = 10
@@ -279,7 +280,7 @@ def _run(
         }
         best, run = best_run(mixtures, sample, **explored)
         if summary.n_rows > sample_limit(n_components):
-            best = run.mixture
+            best = run
     return fit_em(best, source, watch=watch, **options), adjust is not None
 
 

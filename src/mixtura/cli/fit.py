@@ -163,9 +163,9 @@ def _known_labels(console: Console, rows: Any, column: str) -> tuple[Any, bool]:
 
 
 def _fit(console: Console, source: DataSource, given: dict[str, Any]) -> Fitted:
-    from mixtura.em import Aitken
     from mixtura.executor import Local
     from mixtura.fitting import N_STARTS, fit_mixture
+    from mixtura.stopping import Aitken
 
     family = _family(source.n_features, given)
     with console.progress() as watch:

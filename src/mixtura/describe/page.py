@@ -10,9 +10,9 @@ import numpy as np
 
 from mixtura.describe.facts import Document
 from mixtura.describe.table import formats, shortened, table
-from mixtura.em import Outcome
 from mixtura.errors import printable
 from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
+from mixtura.stopping import Outcome
 
 #: Greatest width of the text, in characters.
 WIDTH = 100

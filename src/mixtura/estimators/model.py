@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from mixtura import selection
 from mixtura.degenerate import Policy
-from mixtura.em import Gain, Outcome, Step, Trace
+from mixtura.em import Step, Trace
 from mixtura.errors import UsageError
 from mixtura.estimators.rows import rows_to_fit, rows_to_use
 from mixtura.executor import Executor, Local, thread_count
@@ -29,6 +29,7 @@ from mixtura.prepare import check_support
 from mixtura.source import DataSource, check_block
 from mixtura.start import PARTITIONS
 from mixtura.stats import Array, IntArray
+from mixtura.stopping import Gain, Outcome
 
 #: Words for a start; those of scikit-learn among them.
 STARTS = {"auto", *PARTITIONS}

@@ -12,13 +12,14 @@ from safetensors import SafetensorError
 from safetensors import numpy as tensor_format
 
 import mixtura
-from mixtura.em import Outcome, Trace
+from mixtura.em import Trace
 from mixtura.errors import MixturaError, ModelFileError
 from mixtura.families import FAMILIES, Family
 from mixtura.fitting import Fitted
 from mixtura.mixture import Mixture
 from mixtura.modelfile.strict import FIELDS, Problem, same_kind, strict_json
 from mixtura.stats import Array
+from mixtura.stopping import Outcome
 
 #: Version of the document; raised when its meaning changes. Older ones stay readable.
 SCHEMA = 1

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from mixtura.em import Outcome
 from mixtura.errors import ModelFileError
+from mixtura.stopping import Outcome
 
 #: Whole numbers beyond this are not exact in JSON readers that use float64.
 LARGEST_INTEGER = 2**53
