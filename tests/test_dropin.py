@@ -91,7 +91,7 @@ def test_fitted_attributes_have_the_same_names_types_and_shapes(X, covariance_ty
     settings = {"n_components": n_components, "covariance_type": covariance_type}
     theirs, ours = (fitted(Model, X, **settings, random_state=0) for Model in (THEIRS, OURS))
     names = [name for name in vars(theirs) if name.endswith("_") and not name.startswith("_")]
-    assert {"weights_", "precisions_cholesky_", "lower_bounds_", "n_features_in_"} <= set(names)
+    assert {"weights_", "precisions_cholesky_", "lower_bound_", "n_features_in_"} <= set(names)
     for name in names:
         a, b = getattr(theirs, name), getattr(ours, name)
         assert np.shape(a) == np.shape(b) or name == "lower_bounds_", name
@@ -133,7 +133,8 @@ def test_same_parameters_after_the_same_iterations(X, covariance_type, n_iter, r
     assert ours.aic(X) == pytest.approx(theirs.aic(X), rel=1e-9)
     # one M step later: this lower bound belongs to the parameters beside it
     assert ours.lower_bound_ == pytest.approx(theirs.score(X), abs=1e-8)
-    np.testing.assert_allclose(ours.lower_bounds_[:-1], theirs.lower_bounds_[1:], atol=1e-8)
+    if hasattr(theirs, "lower_bounds_"):  # since scikit-learn 1.7
+        np.testing.assert_allclose(ours.lower_bounds_[:-1], theirs.lower_bounds_[1:], atol=1e-8)
 
 
 @EACH_TYPE
