@@ -321,7 +321,8 @@ void pack_factors(const ScaledModel& model, double* packed) {
     for (Index k = 0; k < shape.n_components; ++k) {
         const double* factor = model.factors + k * shape.factor_size();
         if (shape.geometry == Geometry::dense) {
-            pack_triangle(factor, shape.n_features, !is_small(shape), packed + k * shape.triangle());
+            double* out = packed + k * shape.triangle();
+            pack_triangle(factor, shape.n_features, !is_small(shape), out);
         } else {
             for (Index i = 0; i < shape.factor_size(); ++i) {
                 packed[k * shape.factor_size() + i] = factor[i];

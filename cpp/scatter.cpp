@@ -91,23 +91,6 @@ constexpr LowerTile lower_tiles[4][4] = {
     {lower_tile<4, 2>, lower_tile<4, 3>, lower_tile<4, 4>, lower_tile<4, 5>},
     {lower_tile<5, 2>, lower_tile<5, 3>, lower_tile<5, 4>, lower_tile<5, 5>}};
 
-void add_scatter(const Plan& plan, const Layout& layout, const double* x, Index n_rows,
-                 const double* mean, const double* r, double* first, double* second) {
-    const Cut cut(plan.shape.n_features, scatter_tile);
-    const Index stride = layout.x_stride;
-    for (Index a = 0; a < cut.n_tiles; ++a) {
-        const double* xa = x + cut.start(a) * stride;
-        const double* ma = mean + cut.start(a);
-        for (Index b = 0; b < a; ++b, second += tile_slot) {
-            lower_tiles[cut.size(a) - 2][cut.size(b) - 2](xa, x + cut.start(b) * stride, stride, ma,
-                                                          mean + cut.start(b), r, n_rows, second);
-        }
-        diagonal_tiles[cut.size(a) - 1](xa, stride, ma, r, n_rows, first, second);
-        first += first_slot;
-        second += tile_slot;
-    }
-}
-
 void unpack_first(const Shape& shape, const double* first, double* out) {
     const Cut cut(shape.n_features, scatter_tile);
     for (Index a = 0; a < cut.n_tiles; ++a, first += first_slot) {
@@ -115,20 +98,23 @@ void unpack_first(const Shape& shape, const double* first, double* out) {
     }
 }
 
-void unpack_scatter(const Shape& shape, const double* second, double* out) {
-    const Cut cut(shape.n_features, scatter_tile);
-    for (Index a = 0; a < cut.n_tiles; ++a) {
-        for (Index b = 0; b <= a; ++b, second += tile_slot) {
-            for (Index i = 0; i < cut.size(a); ++i) {
-                Index row = cut.start(a) + i;
-                double* to = out + row * (row + 1) / 2 + cut.start(b);
-                Index width = b < a ? cut.size(b) : i + 1;
-                const double* from = second + (b < a ? i * width : i * (i + 1) / 2);
-                for (Index c = 0; c < width; ++c) to[c] = from[c];
-            }
-        }
+template <int J>
+void first_tile(const double* x, Index stride, const double* mean, const double* r, Index n_rows,
+                double* first) {
+    Vec s1[J];
+    MIXTURA_UNROLL
+    for (int i = 0; i < J; ++i) s1[i] = splat(0);
+    for (Index n = 0; n < n_rows; n += lanes) {
+        Vec rn = load(r + n);
+        MIXTURA_UNROLL
+        for (int i = 0; i < J; ++i) s1[i] += (load(x + i * stride + n) - mean[i]) * rn;
     }
+    add_lane_sums<J>(s1, first);
 }
+
+using FirstTile = void (*)(const double*, Index, const double*, const double*, Index, double*);
+constexpr FirstTile first_tiles[5] = {first_tile<1>, first_tile<2>, first_tile<3>, first_tile<4>,
+                                      first_tile<5>};
 
 // ---- variances ----
 
@@ -183,13 +169,63 @@ bool has_matrix(const Shape& shape) {
 
 }  // namespace
 
+void add_scatter(const double* x, Index n_features, Index stride, Index n_rows,
+                 const double* mean, const double* r, double* first, double* second) {
+    const Cut cut(n_features, scatter_tile);
+    for (Index a = 0; a < cut.n_tiles; ++a) {
+        const double* xa = x + cut.start(a) * stride;
+        const double* ma = mean + cut.start(a);
+        for (Index b = 0; b < a; ++b, second += tile_slot) {
+            lower_tiles[cut.size(a) - 2][cut.size(b) - 2](xa, x + cut.start(b) * stride, stride, ma,
+                                                          mean + cut.start(b), r, n_rows, second);
+        }
+        diagonal_tiles[cut.size(a) - 1](xa, stride, ma, r, n_rows, first, second);
+        first += first_slot;
+        second += tile_slot;
+    }
+}
+
+void unpack_scatter(Index n_features, const double* second, double* out) {
+    const Cut cut(n_features, scatter_tile);
+    for (Index a = 0; a < cut.n_tiles; ++a) {
+        for (Index b = 0; b <= a; ++b, second += tile_slot) {
+            for (Index i = 0; i < cut.size(a); ++i) {
+                Index row = cut.start(a) + i;
+                double* to = out + row * (row + 1) / 2 + cut.start(b);
+                Index width = b < a ? cut.size(b) : i + 1;
+                const double* from = second + (b < a ? i * width : i * (i + 1) / 2);
+                for (Index c = 0; c < width; ++c) to[c] = from[c];
+            }
+        }
+    }
+}
+
+Index scatter_first_size(Index n_features) {
+    return Cut(n_features, scatter_tile).n_tiles * first_slot;
+}
+
+Index scatter_second_size(Index n_features) {
+    Index tiles = Cut(n_features, scatter_tile).n_tiles;
+    return tiles * (tiles + 1) / 2 * tile_slot;
+}
+
+void add_first_moments(const Plan& plan, const Layout& layout, const double* x, Index n_vectors,
+                       Index k, const double* r, const Sums& sums) {
+    const Cut cut(plan.shape.n_features, scatter_tile);
+    double* first = sums.first + k * sums.first_size;
+    const double* mean = plan.means + k * plan.shape.n_features;
+    for (Index a = 0; a < cut.n_tiles; ++a, first += first_slot) {
+        first_tiles[cut.size(a) - 1](x + cut.start(a) * layout.x_stride, layout.x_stride,
+                                     mean + cut.start(a), r, n_vectors * lanes, first);
+    }
+}
+
 Sums carve_sums(const Shape& shape, Carver& carver) {
     Sums sums;
     const Index n = shape.n_components;
     if (has_matrix(shape)) {
-        Index tiles = Cut(shape.n_features, scatter_tile).n_tiles;
-        sums.first_size = tiles * first_slot;
-        sums.second_size = tiles * (tiles + 1) / 2 * tile_slot;
+        sums.first_size = scatter_first_size(shape.n_features);
+        sums.second_size = scatter_second_size(shape.n_features);
     } else {
         sums.first_size = Cut(shape.n_features, plain_columns).n_tiles * column_slot;
         sums.second_size = sums.first_size;
@@ -216,7 +252,7 @@ void add_moments(const Plan& plan, const Layout& layout, const double* x, Index 
     double* first = sums.first + k * sums.first_size;
     double* second = sums.second + (shape.geometry == Geometry::tied ? 0 : k) * sums.second_size;
     if (has_matrix(shape)) {
-        add_scatter(plan, layout, x, n_rows, mean, r, first, second);
+        add_scatter(x, shape.n_features, layout.x_stride, n_rows, mean, r, first, second);
     } else {
         add_variances(plan, layout, x, n_rows, mean, r, first, second);
     }
@@ -231,7 +267,7 @@ void unpack_sums(const Shape& shape, const Sums& sums, double* leaf) {
         const double* second = sums.second + k * sums.second_size;
         if (has_matrix(shape)) {
             unpack_first(shape, first, total);
-            if (shape.geometry == Geometry::dense) unpack_scatter(shape, second, total + d);
+            if (shape.geometry == Geometry::dense) unpack_scatter(d, second, total + d);
             continue;
         }
         unpack_columns(shape, first, total);
@@ -244,7 +280,7 @@ void unpack_sums(const Shape& shape, const Sums& sums, double* leaf) {
         }
     }
     if (shape.geometry == Geometry::tied) {
-        unpack_scatter(shape, sums.second, leaf + shape.shared_at());
+        unpack_scatter(d, sums.second, leaf + shape.shared_at());
     }
 }
 

@@ -23,6 +23,18 @@ void clear_sums(const Shape& shape, const Sums& sums);
 void add_moments(const Plan& plan, const Layout& layout, const double* x, Index n_vectors, Index k,
                  const double* r, const Sums& sums);
 
+// First moments only, in the place where add_moments of dense and tied shapes has them.
+void add_first_moments(const Plan& plan, const Layout& layout, const double* x, Index n_vectors,
+                       Index k, const double* r, const Sums& sums);
+
+// Scatter of any columns about `mean`, weighted with r, and their first moments.
+Index scatter_first_size(Index n_features);
+Index scatter_second_size(Index n_features);
+void add_scatter(const double* x, Index n_features, Index stride, Index n_rows, const double* mean,
+                 const double* r, double* first, double* second);
+// To a lower triangle packed by rows.
+void unpack_scatter(Index n_features, const double* second, double* out);
+
 // Writes weight, total and shared of a leaf.
 void unpack_sums(const Shape& shape, const Sums& sums, double* leaf);
 

@@ -1,11 +1,6 @@
 // One chunk of rows from data to statistics or scores, and the table of this variant's functions.
-#include <cmath>
-
-#include "density.hpp"
-#include "elementary.hpp"
+#include "block.hpp"
 #include "rows.hpp"
-#include "scatter.hpp"
-#include "selection.hpp"
 
 namespace mixtura {
 namespace MIXTURA_VARIANT {
@@ -13,50 +8,13 @@ namespace {
 
 constexpr double ln_2 = 0.6931471805599453;
 
-// Terms below 2^-100 times the largest one of their row count as zero. Their products with squared
-// distances would otherwise come near denormal numbers, which slow the arithmetic down at random.
-constexpr double negligible = -100.0;
-
-// The arrays of one block, and of the chunk it belongs to.
-struct Scratch {
-    double *x, *density, *density_work;
-    double *row_max;    // greatest log-density of each row; its own if the row has a known label
-    double *row_sum;    // sum over components of 2^(log-density - row_max)
-    double *row_cross;  // sum of the same terms times their exponents
-    double *weight;     // weight of each row; zero in spare lanes
-    double *scale;      // weight / row_sum: what turns a term into a weighted responsibility
-    double* r;               // weighted responsibilities of one component
-    double *listed_x, *listed_r;  // the rows for which they are not zero
-    std::int32_t* list;
-    std::uint8_t* found;
-    Sums sums;
-
-    Scratch(const Shape& shape, const Layout& layout, Carver& carver) {
-        Index block_density = layout.block / layout.panel * layout.density_stride;
-        x = carver.take(shape.n_features * layout.x_stride);
-        density = carver.take(block_density);
-        density_work = carver.take(density_work_size(shape, layout));
-        row_max = carver.take(layout.block);
-        row_sum = carver.take(layout.block);
-        row_cross = carver.take(layout.block);
-        weight = carver.take(layout.block);
-        scale = carver.take(layout.block);
-        r = carver.take(layout.block + 4);
-        listed_x = carver.take(shape.n_features * layout.x_stride);
-        listed_r = carver.take(layout.block);
-        list = reinterpret_cast<std::int32_t*>(carver.take(layout.block + 4));
-        found = reinterpret_cast<std::uint8_t*>(carver.take(layout.block));
-        sums = carve_sums(shape, carver);
-    }
-};
-
 Index scratch_size(const Shape& shape) {
     Carver counter(nullptr);
-    Scratch(shape, layout_of(shape), counter);
+    const Layout layout = layout_of(shape);
+    Scratch(shape, layout, counter);
+    if (may_use_shares(shape)) TiedWork(shape, layout, counter);
     return counter.used();
 }
-
-Index panels_for(const Layout& layout, Index n) { return (n + layout.panel - 1) / layout.panel; }
 
 void load_weights(const Rows& rows, Span span, Index n_filled, double* weight) {
     for (Index n = 0; n < span.count; ++n) {
@@ -65,138 +23,7 @@ void load_weights(const Rows& rows, Span span, Index n_filled, double* weight) {
     for (Index n = span.count; n < n_filled; ++n) weight[n] = 0;
 }
 
-// ---- responsibilities ----
-
-// Log-densities become terms 2^(log-density - row_max), with their sums; N vectors at a time.
-template <int N>
-MIXTURA_APART void exponentiate(const Layout& layout, Index n_components, Index n_panels, const Scratch& s) {
-    const Vec limit = splat(negligible);
-    const Index panel = layout.panel, stride = layout.density_stride;
-    double *density = s.density, *row_max = s.row_max;
-    double *row_sum = s.row_sum, *row_cross = s.row_cross;
-    for (Index g = 0; g < n_panels; ++g) {
-        for (Index v = 0; v < panel; v += N * lanes) {
-            double* p = density + g * stride + v;
-            const Index n = g * panel + v;
-            Vec top[N], sum[N], cross[N];
-            MIXTURA_UNROLL
-            for (int i = 0; i < N; ++i) {
-                top[i] = load(row_max + n + i * lanes);
-                sum[i] = cross[i] = splat(0);
-            }
-            for (Index k = 0; k < n_components; ++k, p += panel) {
-                Vec t[N], term[N];
-                MIXTURA_UNROLL
-                for (int i = 0; i < N; ++i) t[i] = term[i] = load(p + i * lanes) - top[i];
-                exp2_above(term, limit);
-                MIXTURA_UNROLL
-                for (int i = 0; i < N; ++i) {
-                    sum[i] += term[i];
-                    cross[i] += term[i] * t[i];
-                    store(p + i * lanes, term[i]);
-                }
-            }
-            MIXTURA_UNROLL
-            for (int i = 0; i < N; ++i) {
-                store(row_sum + n + i * lanes, sum[i]);
-                store(row_cross + n + i * lanes, cross[i]);
-            }
-        }
-    }
-}
-
-double& density_at(const Layout& layout, const Scratch& s, Index n, Index k) {
-    return s.density[n / layout.panel * layout.density_stride + k * layout.panel +
-                     n % layout.panel];
-}
-
-// Rows of known label: before exponentiate, their own log-density replaces the greatest one.
-void note_labels(const Layout& layout, const std::int32_t* labels, Index count, const Scratch& s) {
-    for (Index n = 0; n < count; ++n) {
-        if (labels[n] >= 0) s.scale[n] = density_at(layout, s, n, labels[n]);
-    }
-}
-
-// After exponentiate: all of the row belongs to its label.
-void apply_labels(const Layout& layout, Index n_components, const std::int32_t* labels,
-                  Index count, const Scratch& s) {
-    for (Index n = 0; n < count; ++n) {
-        if (labels[n] < 0) continue;
-        for (Index k = 0; k < n_components; ++k) density_at(layout, s, n, k) = 0;
-        density_at(layout, s, n, labels[n]) = 1;
-        s.row_max[n] = s.scale[n];
-        if (s.scale[n] <= impossible) s.row_max[n] = s.weight[n] == 0 ? 0 : -HUGE_VAL;
-        s.row_sum[n] = 1;
-        s.row_cross[n] = 0;
-    }
-}
-
-// Weighted sums over the rows of a chunk, one partial sum per lane, in base 2.
-struct RowTotals {
-    Vec max = splat(0), log = splat(0), cross = splat(0), mass = splat(0);
-};
-
-// The logarithm of a product of row sums is taken now and then, instead of one per row. Factors
-// lie between 1 and the number of components.
-struct LogProduct {
-    Vec product = splat(1);
-    int factors = 0, most;
-    explicit LogProduct(Index n_components) : most(1) {
-        int bits = 1;
-        while ((Index(1) << bits) < n_components) ++bits;
-        most = 1000 / bits;
-    }
-    MIXTURA_INLINE void multiply(Vec factor, Vec& log) {
-        product *= factor;
-        if (++factors == most) flush(log);
-    }
-    void flush(Vec& log) {
-        log += log2_of(product);
-        product = splat(1);
-        factors = 0;
-    }
-};
-
-MIXTURA_APART void finish_rows(const Layout& layout, Index n_components, bool weighted, Span span,
-                 Index n_panels, const Scratch& s, RowTotals& totals) {
-    LogProduct unit_rows(n_components);
-    RowTotals t = totals;  // a copy, so that it stays in registers
-    const Scratch a = s;
-    const Index n_filled = n_panels * layout.panel;
-    for (Index n = span.count; n < n_filled; ++n) a.row_sum[n] = 1;
-    for (Index n = 0; n < n_filled; n += lanes) {
-        Vec sum = load(a.row_sum + n), weight = load(a.weight + n), scale = weight / sum;
-        store(a.scale + n, scale);
-        t.max += weight * load(a.row_max + n);
-        t.cross += scale * load(a.row_cross + n);
-        t.mass += weight;
-        if (weighted) {
-            t.log += weight * log2_of(sum);
-        } else {
-            unit_rows.multiply(sum, t.log);
-        }
-    }
-    unit_rows.flush(t.log);
-    totals = t;
-}
-
 // ---- statistics ----
-
-// Weighted responsibilities of component k in row order; returns their sum.
-MIXTURA_APART double gather_responsibilities(const Layout& layout, Index n_panels, Index k, const Scratch& s) {
-    Vec sum = splat(0);
-    const Index panel = layout.panel, stride = layout.density_stride;
-    const double *p = s.density + k * panel, *scale = s.scale;
-    double* out = s.r;
-    for (Index g = 0; g < n_panels; ++g, p += stride, scale += panel, out += panel) {
-        for (Index v = 0; v < panel; v += lanes) {
-            Vec r = load(p + v) * load(scale + v);
-            store(out + v, r);
-            sum += r;
-        }
-    }
-    return sum_of_lanes(sum);
-}
 
 // Adds the moments of the rows with weighted responsibilities s.r, which sum to `weight`.
 void add_component(const Plan& plan, const Layout& layout, Index n_vectors, Index k, double weight,
@@ -219,7 +46,41 @@ void add_component(const Plan& plan, const Layout& layout, Index n_vectors, Inde
     add_moments(plan, layout, s.x, n_vectors, k, s.r, s.sums);
 }
 
-void em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span span,
+// The statistics of a block of tied components; returns whether `t` holds a part of them.
+bool add_tied(const Plan& plan, const Layout& layout, Index n_panels, Index n_vectors,
+              const Scratch& s, const TiedWork& t) {
+    const Index n_rows = n_vectors * lanes, n_components = plan.shape.n_components;
+    Index n_nonzero = 0;
+    Scratch unweighted = s;
+    for (Index n = 0; n < n_panels * layout.panel; n += lanes) {
+        store(s.scale + n, splat(1) / load(s.row_sum + n));
+    }
+    for (Index k = 0; k < n_components; ++k) {
+        unweighted.r = t.shares + k * layout.x_stride;
+        gather_responsibilities(layout, n_panels, k, unweighted);
+        n_nonzero += find_rows(unweighted.r, n_rows / 4 * 4, s.found);  // for an estimate
+    }
+    const bool by_shares = worth_shares(plan.shape, n_nonzero, n_rows);
+    for (Index k = 0; k < n_components; ++k) {
+        Vec sum = splat(0);
+        for (Index n = 0; n < n_rows; n += lanes) {
+            Vec r = load(t.shares + k * layout.x_stride + n) * load(s.weight + n);
+            store(s.r + n, r);
+            sum += r;
+        }
+        if (!by_shares) {
+            add_component(plan, layout, n_vectors, k, sum_of_lanes(sum), s);
+            continue;
+        }
+        s.sums.weights[k] += sum_of_lanes(sum);
+        add_first_moments(plan, layout, s.x, n_vectors, k, s.r, s.sums);
+    }
+    if (by_shares) add_shares(plan, layout, t, s.x, n_vectors, s.weight, s.sums);
+    return by_shares;
+}
+
+// Data to sums; returns whether a part of them is in s.tied.
+bool em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span span,
               const Scratch& s, RowTotals& totals) {
     const Index n_panels = panels_for(layout, span.count), n_filled = n_panels * layout.panel;
     const Index n_components = plan.shape.n_components;
@@ -236,23 +97,34 @@ void em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span spa
     if (labels) apply_labels(layout, n_components, labels, span.count, s);
     finish_rows(layout, n_components, rows.weights != nullptr, span, n_panels, s, totals);
     const Index n_vectors = (span.count + lanes - 1) / lanes;
+    if (s.tied) return add_tied(plan, layout, n_panels, n_vectors, s, *s.tied);
     for (Index k = 0; k < n_components; ++k) {
         double weight = gather_responsibilities(layout, n_panels, k, s);
         add_component(plan, layout, n_vectors, k, weight, s);
     }
+    return false;
 }
 
 void em_chunk(const Plan& plan, const Rows& rows, Span chunk, double* memory, double* leaf) {
     const Layout layout = layout_of(plan.shape);
     Carver carver(memory);
     Scratch s(plan.shape, layout, carver);
+    const bool may_share = may_use_shares(plan.shape);
+    Carver nothing(nullptr);
+    TiedWork tied(plan.shape, layout, may_share ? carver : nothing);
+    if (may_share) {
+        begin_tied(plan, tied);
+        s.tied = &tied;
+    }
     RowTotals totals;
+    bool shares_used = false;
     clear_sums(plan.shape, s.sums);
     for (Index done = 0; done < chunk.count; done += layout.block) {
         Index count = chunk.count - done < layout.block ? chunk.count - done : layout.block;
-        em_block(plan, layout, rows, {chunk.first + done, count}, s, totals);
+        shares_used |= em_block(plan, layout, rows, {chunk.first + done, count}, s, totals);
     }
     unpack_sums(plan.shape, s.sums, leaf);
+    if (shares_used) finish_tied(plan, tied, leaf + plan.shape.shared_at());
     double* scalars = leaf + plan.shape.scalars_at();
     double log = sum_of_lanes(totals.log);
     scalars[0] = ln_2 * (sum_of_lanes(totals.max) + log);

@@ -421,6 +421,21 @@ def test_whole_weights_are_repetitions(variant):
         assert_statistics_close(got, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("spread", [0.2, 5.0, 200.0])
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=NAMES.get)
+@pytest.mark.parametrize("d", [8, 20])
+def test_components_near_and_far_apart(variant, geometry, d, spread):
+    # Rows of zero responsibility are left out; shared scatter is found in two ways.
+    rng = np.random.default_rng(d)
+    model = make_model(rng, geometry, 9, d)
+    model = model._replace(means=spread * rng.standard_normal((9, d)))
+    X = make_rows(rng, model, 1500)
+    w = rng.uniform(0, 2, len(X))
+    labels = np.where(rng.random(len(X)) < 0.1, 4, -1).astype(np.int32)
+    got = _kernel.em_pass(X, w, labels, *model.arguments(), 2)
+    assert_statistics_close(got, reference_pass(X, w, model, labels))
+
+
 def test_no_rows(variant):
     model, _, _, _ = problem(DENSE, 3, 5, False)
     got = _kernel.em_pass(np.empty((0, 5)), None, None, *model.arguments(), 2)
