@@ -235,7 +235,8 @@ def test_summary_is_that_of_the_array(made):
 def test_holding_in_memory_changes_no_row(made):
     source = as_source(made.native, **options())
     held = hold(source)
-    assert len(list(held.blocks())) == 1
+    assert [b.n_rows for b in held.blocks()] == [b.n_rows for b in source.blocks()]
+    assert held.where(3) == source.where(3)
     for got, want in zip(gather(held.blocks()), gather(source.blocks()), strict=True):
         np.testing.assert_array_equal(got, want)
     assert hold(source, max_bytes=1000) is source

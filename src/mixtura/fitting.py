@@ -19,7 +19,7 @@ from mixtura.executor import Executor, Local
 from mixtura.families import Family
 from mixtura.mixture import Mixture
 from mixtura.prepare import known_rows, prepare, refuse_unseen
-from mixtura.source import Block, DataSource, Summary
+from mixtura.source import Block, DataSource, Summary, hold
 from mixtura.start import (
     PARTITIONS,
     best_run,
@@ -34,6 +34,9 @@ from mixtura.stopping import Aitken, Gain, Outcome
 
 #: Starts of a plain call.
 N_STARTS = 10
+
+#: Files up to this size as numbers are read once and kept, larger ones in every pass.
+HELD_BYTES = 1 << 26
 
 Start = str | Array | Mixture
 
@@ -188,6 +191,7 @@ def fit_mixture(
     executor = executor or Local()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        source = hold(source, HELD_BYTES)
         family, summary = prepare(family, source, n_components, executor)
         # a row of weight 2 is the row twice, so weights above one count as rows
         care = Care(on_degenerate, max(summary.n_positive, summary.mass))

@@ -10,8 +10,9 @@ from __future__ import annotations
 from mixtura.source.arrays import ArraySource
 from mixtura.source.base import Block, DataSource, Part
 from mixtura.source.door import as_source, read_column
-from mixtura.source.drop import AttachedSource, DroppingSource, hold
+from mixtura.source.drop import AttachedSource, DroppingSource
 from mixtura.source.files import FileSource
+from mixtura.source.held import HeldSource, hold
 from mixtura.source.paths import read_standard_input
 from mixtura.source.summary import Summary, check_block, summarise
 
@@ -22,6 +23,7 @@ __all__ = [
     "DataSource",
     "DroppingSource",
     "FileSource",
+    "HeldSource",
     "Part",
     "Summary",
     "as_source",

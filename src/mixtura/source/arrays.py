@@ -43,10 +43,8 @@ class ArraySource(DataSource):
         For rows chosen from a larger table, the index of each in that table.
     n_dropped : int
         Rows of the larger table that were left out.
-    origin : DataSource, optional
-        Where the rows were read from; it tells the place of a row.
     name : str
-        What the rows were read from when there is no `origin`, such as
+        What the rows were read from when known, such as
         ``"standard input"``.
 
     Examples
@@ -67,14 +65,13 @@ class ArraySource(DataSource):
         whole: frozenset[int] = frozenset(),
         kept: npt.NDArray[np.int64] | None = None,
         n_dropped: int = 0,
-        origin: DataSource | None = None,
         name: str = "",
     ) -> None:
         super().__init__(columns, [X.shape[0]], block_rows=block_rows, whole=whole)
         self._X, self._w, self._labels = X, w, labels
         self._cut = block_rows is not None or not _is_native(X)
         self._kept, self._n_dropped = kept, n_dropped
-        self._origin, self._name = origin, name
+        self._name = name
 
     @property
     def n_dropped(self) -> int:
@@ -93,8 +90,6 @@ class ArraySource(DataSource):
     def where(self, row: int) -> str:
         """Place of a row in the table that it was chosen from, or in its file."""
         at = row if self._kept is None else int(self._kept[row])
-        if self._origin is not None:
-            return self._origin.where(at)
         if self._name:
             return f" ({self._name}, row {at})"
         return "" if self._kept is None else f" (row {at} of the data as given)"
@@ -116,7 +111,6 @@ class ArraySource(DataSource):
             whole=self.whole,
             kept=kept if self._kept is None else self._kept[kept],
             n_dropped=self._n_dropped + len(keep) - len(kept),
-            origin=self._origin,
             name=self._name,
         )
 

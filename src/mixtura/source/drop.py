@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixtura.source.arrays import ArraySource, finite_rows
+from mixtura.source.arrays import finite_rows
 from mixtura.source.base import Block, DataSource, Labels, Part, Weights, regroup
 
 
@@ -147,58 +147,6 @@ class AttachedPart(Part):
                     block.first_row + self.shift,
                     block.labels if self.labels is None else self.labels[rows],
                 )
-
-
-def hold(source: DataSource, max_bytes: int | None = None) -> DataSource:
-    """Read a source into memory if it is small enough, so that passes cost no reading.
-
-    Parameters
-    ----------
-    source : DataSource
-        Any source.
-    max_bytes : int, optional
-        Greatest size of the rows in bytes; a larger source is returned as it is.
-        Default: no bound.
-
-    Returns
-    -------
-    DataSource
-        An `ArraySource` of one block, or `source`.
-
-    Notes
-    -----
-    Rows of several files are then one block, so that sums over them may differ
-    in the last bits from those over the files.
-
-    Examples
-    --------
-    >>> source = ArraySource(np.ones((4096, 2)), ["a", "b"], block_rows=1024)
-    >>> len(list(hold(source).blocks())), len(list(hold(source, 1000).blocks()))
-    (1, 4)
-    """
-    row_bytes = 8 * (source.n_features + 2)
-    limit = np.inf if max_bytes is None else max_bytes / row_bytes
-    if (source.n_rows or 0) > limit:
-        return source
-    blocks: list[Block] = []
-    n_rows = 0
-    for block in source.blocks():
-        blocks.append(block)
-        n_rows += block.n_rows
-        if n_rows > limit:
-            return source
-    if not blocks or (isinstance(source, ArraySource) and len(blocks) == 1):
-        return source
-    (whole,) = regroup(iter(blocks), n_rows, 0)
-    return ArraySource(
-        whole.X,
-        source.columns,
-        whole.w,
-        whole.labels,
-        whole=source.whole,
-        n_dropped=source.n_dropped or 0,
-        origin=source,
-    )
 
 
 def _complete(block: Block) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -1,0 +1,87 @@
+"""Small sources in memory: read once, passed over many times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura.source.arrays import ArraySource
+from mixtura.source.base import Block, DataSource, Part
+
+
+def hold(source: DataSource, max_bytes: int | None = None) -> DataSource:
+    """Read a source into memory if it is small enough, so that passes cost no reading.
+
+    Parameters
+    ----------
+    source : DataSource
+        Any source.
+    max_bytes : int, optional
+        Greatest size of the rows in bytes; a larger source is returned as it is.
+        Default: no bound.
+
+    Returns
+    -------
+    DataSource
+        The same blocks, so that sums over them keep every bit; `source` itself if
+        it is in memory already, or too large.
+
+    Examples
+    --------
+    >>> source = ArraySource(np.ones((4096, 2)), ["a", "b"], block_rows=1024)
+    >>> hold(source) is source
+    True
+    """
+    if isinstance(source, ArraySource):
+        return source
+    limit = np.inf if max_bytes is None else max_bytes / (8 * (source.n_features + 2))
+    if (source.n_rows or 0) > limit:
+        return source
+    blocks: list[Block] = []
+    n_rows = 0
+    for block in source.blocks():
+        blocks.append(block)
+        n_rows += block.n_rows
+        if n_rows > limit:
+            return source
+    return HeldSource(source, tuple(blocks))
+
+
+@dataclass(frozen=True, eq=False)
+class HeldBlocks(Part):
+    """Blocks that are in memory."""
+
+    held: tuple[Block, ...]
+
+    def blocks(self) -> Iterator[Block]:
+        """The blocks, in order."""
+        return iter(self.held)
+
+
+class HeldSource(DataSource):
+    """The blocks of another source, in memory; it still knows where its rows came from."""
+
+    def __init__(self, origin: DataSource, held: tuple[Block, ...]) -> None:
+        n_rows = sum(block.n_rows for block in held)
+        super().__init__(origin.columns, [n_rows], block_rows=origin.block_rows, whole=origin.whole)
+        self._origin = origin
+        self._part = HeldBlocks(held)
+
+    @property
+    def n_dropped(self) -> int | None:
+        """Number of rows left out for missing or infinite values."""
+        return self._origin.n_dropped
+
+    def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
+        """All blocks, as one part."""
+        return [self._part]
+
+    def stream_name(self, stream: int) -> str:
+        """Name of the data in error messages."""
+        return self._origin.stream_name(stream)
+
+    def where(self, row: int) -> str:
+        """Place of a row in the source that was read."""
+        return self._origin.where(row)
