@@ -13,7 +13,7 @@ from mixtura.stats import Stats
 
 #: Two gains in a row below this fraction of the tolerance end a run, whatever their sign:
 #: what is left of them is rounding.
-NEGLIGIBLE = 1e-3
+NEGLIGIBLE = 1e-4
 
 #: Plain steps after a combined one until their gains shrink at a steady ratio.
 SETTLING = 6
