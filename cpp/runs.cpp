@@ -165,11 +165,9 @@ class Runner {
         Room& room = *room_;
         const Index K = room.shape.n_components;
         const double* leaf = room.leaf.get();
-        double total = 0, sum = 0;
-        for (Index k = 0; k < K; ++k) total += leaf[k];
+        const double total = std::accumulate(leaf, leaf + K, 0.0);
         if (!(total > 0)) return false;
-        for (Index k = 0; k < K; ++k) sum += other_.weights[k] = leaf[k] / total;
-        for (Index k = 0; k < K; ++k) other_.weights[k] /= sum;
+        for (Index k = 0; k < K; ++k) other_.weights[k] = leaf[k] / total;
         MStepInput in{};
         in.n_components = K;
         in.n_features = room.shape.n_features;

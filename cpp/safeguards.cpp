@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include "m_step.hpp"
 #include "small_linalg.hpp"
@@ -63,7 +64,9 @@ FloorTest::FloorTest(Geometry geometry, Index n_features, const double* floor)
     if (!floor || geometry == Geometry::diagonal || geometry == Geometry::spherical) return;
     factor_ = make_buffer(d_ * d_);
     work_ = make_buffer(3 * d_ * d_);
-    cholesky(d_, floor, work_.get());
+    if (!cholesky(d_, floor, work_.get())) {
+        throw std::invalid_argument("floor is not positive definite");
+    }
     invert_lower(d_, work_.get(), factor_.get());
 }
 

@@ -91,9 +91,7 @@ def em_runs(
     NDArray[np.int32],
     NDArray[np.int32],
 ]: ...
-def soften(
-    weight: Array, total: Array, geometry: int, n_features: int
-) -> tuple[Array, Array]: ...
+def soften(weight: Array, total: Array, geometry: int, n_features: int) -> tuple[Array, Array]: ...
 def at_floor(
     covariances: Array,
     factors: Array,

@@ -14,14 +14,13 @@ import numpy as np
 from mixtura import selection
 from mixtura.degenerate import Care, Policy
 from mixtura.em import Fit, Step, Trace, estimate, fit_em
-from mixtura.errors import MixturaWarning, UsageError
+from mixtura.errors import MixturaWarning
 from mixtura.executor import Executor, Local
 from mixtura.families import Family
 from mixtura.mixture import Mixture
 from mixtura.prepare import known_rows, prepare, refuse_unseen
 from mixtura.source import Block, DataSource, Summary, hold
 from mixtura.start import (
-    PARTITIONS,
     best_run,
     draw_sample,
     given_start,
@@ -268,10 +267,8 @@ def _run(
         mixture = given_start(family, source, summary, n_components, start, executor)
         mixture = adjust(mixture) if adjust else mixture
         return fit_em(mixture, source, watch=watch, **options), True
-    if start != "auto" and start not in PARTITIONS:
-        raise UsageError.argument("start", start, f"one of auto, {', '.join(PARTITIONS)}")
-    sample = draw_sample(source, summary, n_components, seed)
     methods = portfolio(start, n_starts)
+    sample = draw_sample(source, summary, n_components, seed)
     mixtures = initial_mixtures(family, sample, n_components, methods, seed, executor)
     if adjust:
         mixtures = [adjust(mixture) for mixture in mixtures]

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import linalg
-from scipy.spatial.distance import cdist
 
+from mixtura import _kernel
 from mixtura.degenerate import Care
 from mixtura.em import Fit, estimate, fit_em, known_stats
 from mixtura.errors import DegenerateComponentError, MixturaWarning, UsageError
-from mixtura.executor import Executor
+from mixtura.executor import Executor, thread_count
 from mixtura.families import Family
+from mixtura.families.runs import DEGENERATE, Ints, Limits, Runs
 from mixtura.mixture import Mixture, from_stats
 from mixtura.source import DataSource, Summary, as_source
-from mixtura.stats import Array, IntArray
+from mixtura.stats import Array
+from mixtura.stopping import Aitken, Gain
 
 #: Rows that a start looks at, and at least this many per component.
 SAMPLE_ROWS = 10_000
@@ -33,6 +35,19 @@ SAMPLE_ROWS_PER_COMPONENT = 50
 #: EM steps that every start gets before the ranking, and how many go on.
 SHORT_STEPS = 10
 POLISHED = 3
+
+#: Those that go on are compared closely enough: steps at most, and nats per row still to gain.
+POLISH_STEPS = 500
+POLISH_TOL = 1e-6
+
+#: Words that name a start, and the kernel's number for a partition of rows: k-means from
+#: k-means++ seeds, the seeds alone, random rows. "random" has responsibilities instead.
+PARTITIONS: dict[str, int | None] = {
+    "kmeans": 0,
+    "k-means++": 1,
+    "random_from_data": 2,
+    "random": None,
+}
 
 
 def rng_for(seed: int, *purpose: object) -> np.random.Generator:
@@ -81,7 +96,15 @@ def distinct(X: Array, w: Array) -> tuple[Array, Array]:
 
 
 def portfolio(method: str, n_starts: int) -> list[str]:
-    """Which starts to make: alternately k-means and random rows for "auto"."""
+    """Which starts to make: alternately k-means and random rows for "auto".
+
+    Raises
+    ------
+    UsageError
+        The word is not known; the message lists those that are.
+    """
+    if method != "auto" and method not in PARTITIONS:
+        raise UsageError.argument("start", method, f"one of auto, {', '.join(PARTITIONS)}")
     if method != "auto":
         return [method] * n_starts
     return ["kmeans" if i % 2 == 0 else "random_from_data" for i in range(n_starts)]
@@ -103,24 +126,62 @@ def initial_mixtures(
     (block,) = sample.blocks()
     X = np.asarray(block.X, dtype=float)
     w = np.ones(len(X)) if block.w is None else block.w
-    spaces = standardised(X, w), whitened(X, w)
+    runner = family.runner()
     mixtures, problem = [], ""
-    for i, method in enumerate(methods):
-        # Whitening undoes correlation, but hides one separating direction among many others
-        # whose noise it scales up to the same size; so both spaces have their turn.
-        Z = spaces[(i // 2 + 1) % 2]
-        rng = rng_for(seed, "start", method, i)
+    if methods[0] != "random":
+        n_threads = threads_of(executor)
+        labels, sizes = partitions(X, w, [n_components], methods, seed, n_threads)
+        if runner is not None:
+            runs = runner.from_partitions(X, block.w, labels, sizes, Limits(0), n_threads)
+            usable = np.flatnonzero(runs.status != DEGENERATE)
+            if len(usable):
+                return [Mixture(family, *runs.mixture(int(j))) for j in usable]
+        groups = [one_hot(own, n_components) for own in labels]
+    else:
+        draws = [
+            rng_for(seed, "start", i).random((len(X), n_components)) for i in range(len(methods))
+        ]
+        groups = [R / R.sum(axis=1, keepdims=True) for R in draws]
+    for R in groups:
         try:
-            R = PARTITIONS[method](Z, w, n_components, rng)
             mixtures.append(from_partition(family, sample, R, executor))
         except (DegenerateComponentError, linalg.LinAlgError) as error:
             problem = str(error)
     if not mixtures:
         warnings.warn(MixturaWarning.start_failed(methods[0], problem), stacklevel=2)
-        rng = rng_for(seed, "start", "last resort")
-        R = PARTITIONS["random"](spaces[0], w, n_components, rng)
+        R = rng_for(seed, "start", "last resort").random((len(X), n_components))
+        R /= R.sum(axis=1, keepdims=True)
         mixtures.append(from_partition(family, sample, R, executor))
     return mixtures
+
+
+def partitions(
+    X: Array, w: Array, sizes: Sequence[int], methods: list[str], seed: int, n_threads: int
+) -> tuple[Ints, Ints]:
+    """Rough partitions of rows into groups: for every size, one per method.
+
+    Returns
+    -------
+    labels : ndarray of shape (J, n)
+        Group of each row; -1 where the row has no weight.
+    sizes : ndarray of shape (J,)
+        Number of groups.
+    """
+    jobs = [(size, i, method) for size in sizes for i, method in enumerate(methods)]
+    keys = rng_for(seed, "start").integers(0, 2**63, size=len(methods))
+    arguments = np.array([(size, PARTITIONS[method]) for size, _, method in jobs], dtype=np.int32)
+    own_keys = np.array([keys[i] for _, i, _ in jobs])
+    # Whitening undoes correlation, but hides one separating direction among many others
+    # whose noise it scales up to the same size; so both spaces have their turn.
+    white = np.array([(i // 2 + 1) % 2 == 1 for _, i, _ in jobs])
+    labels = np.empty((len(jobs), len(X)), dtype=np.int32)
+    for space, own in ((standardised, ~white), (whitened, white)):
+        if own.any():
+            k, method = np.ascontiguousarray(arguments[own].T)
+            labels[own] = _kernel.partitions(
+                np.ascontiguousarray(space(X, w)), w, k, method, own_keys[own], n_threads
+            )
+    return labels, np.ascontiguousarray(arguments[:, 0])
 
 
 def from_partition(
@@ -137,10 +198,12 @@ def from_partition(
     unused = np.flatnonzero(~(R > 0).any(axis=0))
     if len(unused):
         raise DegenerateComponentError.empty(int(unused[0]), 0.0)
-    first = estimate(family, sample, n_components, executor=executor, responsibilities=R)
-    task = partial(known_stats, family, first.params, n_components, R)
-    stats = executor.reduce(task, sample)
-    return from_stats(family, family.soften(stats), first.params)
+    params = None
+    for _ in range(2):  # about the means of the first pass, so that distant rows lose no digits
+        stats = executor.reduce(partial(known_stats, family, params, n_components, R), sample)
+        if params is None:
+            params = from_stats(family, stats).params
+    return from_stats(family, family.soften(stats), params)
 
 
 def given_start(
@@ -200,25 +263,44 @@ def best_run(
     executor: Executor,
     care: Care,
     n_polished: int = POLISHED,
+    stop: Aitken | Gain | None = None,
+    max_iter: int = 1000,
     **options: Any,
-) -> tuple[Mixture, Fit]:
-    """Run each start a few steps, the best ones to the end; return the best start and its run."""
-    short = [
-        fit_em(start, source, executor=executor, care=care, max_iter=SHORT_STEPS)
-        for start in mixtures
+) -> tuple[Mixture, Mixture]:
+    """Run each start a few steps and the best ones on; return the best start and its result."""
+    runner = mixtures[0].family.runner()
+    if runner is not None:
+        limits = Limits(min(max_iter, POLISH_STEPS), max((stop or Aitken()).tol, POLISH_TOL))
+        (block,) = source.blocks()
+        n_threads = threads_of(executor)
+        runs = Runs.of((mixture.weights, mixture.params) for mixture in mixtures)
+        short = runner.onward(runs, block.X, block.w, Limits(SHORT_STEPS), n_threads)
+        order = short.ranked()[:n_polished]
+        ended = runner.onward(short.take(order), block.X, block.w, limits, n_threads)
+        best = int(ended.ranked()[0])
+        if ended.status[best] != DEGENERATE:
+            start = mixtures[order[best]]
+            return start, Mixture(start.family, *ended.mixture(best))
+    options |= {"executor": executor, "care": care}
+    tried = [fit_em(start, source, **{**options, "max_iter": SHORT_STEPS}) for start in mixtures]
+    chosen = sorted(range(len(tried)), key=lambda i: rank(tried[i]), reverse=True)[:n_polished]
+    fits = [
+        (i, fit_em(tried[i].mixture, source, stop=stop, max_iter=max_iter, **options))
+        for i in chosen
     ]
-    order = sorted(range(len(short)), key=lambda i: rank(short[i]), reverse=True)[:n_polished]
-    ended = [
-        (mixtures[i], fit_em(short[i].mixture, source, executor=executor, care=care, **options))
-        for i in order
-    ]
-    return max(ended, key=lambda pair: rank(pair[1]))
+    i, fit = max(fits, key=lambda pair: rank(pair[1]))
+    return mixtures[i], fit.mixture
 
 
 def rank(fit: Fit) -> tuple[int, int, float]:
     """Sort key: components kept, then components off the boundary, then the objective."""
     boundary = int(fit.mixture.family.at_boundary(fit.mixture.params).sum())
     return fit.mixture.n_components, -boundary, fit.objective
+
+
+def threads_of(executor: Executor) -> int:
+    """Threads for work on a sample, which lies in this process wherever the rows are."""
+    return thread_count(getattr(executor, "n_threads", None))
 
 
 def standardised(X: Array, w: Array) -> Array:
@@ -244,78 +326,9 @@ def whitened(X: Array, w: Array) -> Array:
     return np.asarray(Z @ (vectors[:, used] / np.sqrt(values[used])))
 
 
-def seeds(Z: Array, w: Array, n_components: int, rng: np.random.Generator) -> IntArray:
-    """Rows chosen by k-means++: each with probability proportional to squared distance.
-
-    Arthur and Vassilvitskii (2007), with the best of a few candidates per step.
-    """
-    n_candidates = 2 + int(np.log(n_components))
-    chosen = [pick(w, 1, rng)[0]]
-    nearest = cdist(Z[chosen], Z, "sqeuclidean")[0]
-    while len(chosen) < n_components:
-        candidates = pick(w * nearest, n_candidates, rng)
-        distances = np.minimum(cdist(Z[candidates], Z, "sqeuclidean"), nearest)
-        best = int(np.argmin(distances @ w))
-        chosen.append(candidates[best])
-        nearest = distances[best]
-    return np.array(chosen)
-
-
-def pick(mass: Array, n: int, rng: np.random.Generator) -> list[int]:
-    """Draw n rows with probability proportional to `mass`."""
-    cumulated = np.cumsum(mass)
-    places = np.searchsorted(cumulated, rng.random(n) * cumulated[-1], side="right")
-    return [int(i) for i in np.minimum(places, len(mass) - 1)]
-
-
-def lloyd(Z: Array, w: Array, centres: Array, n_steps: int = 20) -> IntArray:
-    """Labels after at most `n_steps` rounds of k-means from given centres."""
-    labels = np.full(len(Z), -1)
-    for _ in range(n_steps):
-        distances = cdist(Z, centres, "sqeuclidean")
-        before, labels = labels, distances.argmin(axis=1)
-        if (before == labels).all():
-            break
-        weight = np.bincount(labels, w, minlength=len(centres))
-        used = weight > 0
-        sums = np.zeros_like(centres)
-        np.add.at(sums, labels, Z * w[:, None])
-        centres = np.where(used[:, None], sums / np.where(used, weight, 1.0)[:, None], centres)
-    return labels
-
-
-def one_hot(labels: IntArray, n_components: int) -> Array:
-    """Labels as responsibilities, (n, K)."""
+def one_hot(labels: Ints, n_components: int) -> Array:
+    """Labels as responsibilities, (n, K); none where the label is -1."""
     R = np.zeros((len(labels), n_components))
-    R[np.arange(len(labels)), labels] = 1.0
+    known = np.flatnonzero(labels >= 0)
+    R[known, labels[known]] = 1.0
     return R
-
-
-def _kmeans(Z: Array, w: Array, n_components: int, rng: np.random.Generator) -> Array:
-    centres = Z[seeds(Z, w, n_components, rng)]
-    return one_hot(lloyd(Z, w, centres), n_components)
-
-
-def _seeded(Z: Array, w: Array, n_components: int, rng: np.random.Generator) -> Array:
-    centres = Z[seeds(Z, w, n_components, rng)]
-    return one_hot(cdist(Z, centres, "sqeuclidean").argmin(axis=1), n_components)
-
-
-def _random_rows(Z: Array, w: Array, n_components: int, rng: np.random.Generator) -> Array:
-    # weighted draw without replacement: smallest exponential times of rate w
-    rows = np.argsort(rng.exponential(size=len(Z)) / w, kind="stable")[:n_components]
-    return one_hot(cdist(Z, Z[rows], "sqeuclidean").argmin(axis=1), n_components)
-
-
-def _random(Z: Array, w: Array, n_components: int, rng: np.random.Generator) -> Array:
-    R = rng.random((len(Z), n_components))
-    return np.asarray(R / R.sum(axis=1, keepdims=True))
-
-
-#: Words that name a start; scikit-learn's four and "auto", which mixes two of them.
-PARTITIONS: dict[str, Callable[[Array, Array, int, np.random.Generator], Array]] = {
-    "kmeans": _kmeans,
-    "k-means++": _seeded,
-    "random_from_data": _random_rows,
-    "random": _random,
-}

@@ -34,6 +34,7 @@ from mixtura.errors import UsageError
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats, tree_sum
 
 if TYPE_CHECKING:
+    from mixtura.families.runs import Runner
     from mixtura.source import Block
 
 P = TypeVar("P", bound=tuple[Array, ...])
@@ -170,6 +171,10 @@ class Family(ABC, Generic[P]):
     def soften(self, stats: Stats) -> Stats:
         """Statistics of a rough start, made safe for components of a few rows."""
         return stats
+
+    def runner(self) -> Runner | None:
+        """Compiled code for whole runs on rows in memory, where the family has it."""
+        return None
 
     def recentre(self, stats: Stats, current: P, reference: P) -> Stats:
         """Statistics taken at `current` parameters, as if they had been taken at `reference`."""

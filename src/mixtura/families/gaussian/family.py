@@ -13,6 +13,7 @@ from mixtura import _kernel
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families.base import Family, Profile
 from mixtura.families.gaussian.packing import mixed_moments, second_moments, unpack
+from mixtura.families.gaussian.runs import GaussianRunner
 from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats
 
@@ -196,17 +197,14 @@ class Gaussian(Family[GaussianParams]):
         A rough start may give a component fewer rows than dimensions; this keeps
         its first covariance regular, in the units of the data.
         """
-        if self.geometry is Geometry.TIED:
-            return stats
-        d = self.n_features
-        rows = {Geometry.DENSE: d + 1.0, Geometry.DIAGONAL: 2.0, Geometry.SPHERICAL: 1.0}
-        extra = rows[self.geometry]
-        weight = np.where(stats.weight > 0, stats.weight, 1.0)[:, None]
-        shift = stats.total[:, :d] / weight
-        moved = second_moments(shift, self.geometry)
-        within = (stats.total[:, d:] - weight * moved).sum(axis=0) / stats.weight.sum()
-        total = stats.total + extra * np.hstack([shift, moved + within])
-        return replace(stats, weight=stats.weight + extra, total=total)
+        weight, total = _kernel.soften(
+            stats.weight, stats.total, int(self.geometry), self.n_features
+        )
+        return replace(stats, weight=weight, total=total)
+
+    def runner(self) -> GaussianRunner | None:
+        """Whole runs in the kernel; it knows no ridge."""
+        return None if self.ridge else GaussianRunner(self)
 
     def recentre(self, stats: Stats, current: GaussianParams, reference: GaussianParams) -> Stats:
         """Move sums and scatter from the current means to those of the reference."""
@@ -251,13 +249,11 @@ class Gaussian(Family[GaussianParams]):
 
     def at_boundary(self, params: GaussianParams) -> BoolArray:
         """Components whose covariance touches the floor, or is not positive definite."""
-        n_components = len(params.means)
-        singular = ~np.isfinite(params.factors).reshape(len(params.factors), -1).all(axis=1)
-        touching = np.array(singular, dtype=bool)
-        if self.floor is not None:
-            for k in np.flatnonzero(~singular):
-                touching[k] = self._least_ratio(params.covariances[k]) < 1.0 + 1e-6
-        return np.broadcast_to(touching, n_components) if len(touching) == 1 else touching
+        floor = None if self.floor is None else np.asarray(self.floor, dtype=float, order="C")
+        touching = _kernel.at_floor(
+            params.covariances, params.factors, floor, int(self.geometry), self.n_features
+        )
+        return np.broadcast_to(touching, len(params.means)) if len(touching) == 1 else touching
 
     # -- what people ask of it --------------------------------------------------
 
@@ -415,13 +411,6 @@ class Gaussian(Family[GaussianParams]):
             return covariance
         variances = np.diagonal(covariance).copy()
         return variances if self.geometry is Geometry.DIAGONAL else np.array(variances.mean())
-
-    def _least_ratio(self, covariance: Array) -> float:
-        """Smallest generalised eigenvalue of a covariance against the floor."""
-        assert self.floor is not None
-        if self.geometry in (Geometry.DENSE, Geometry.TIED):
-            return float(linalg.eigh(covariance, self.floor, eigvals_only=True)[0])
-        return float(np.min(covariance / self.floor))
 
     def _check_layout(self, means: Array, covariances: Array) -> None:
         d, n_components = self.n_features, len(means)
