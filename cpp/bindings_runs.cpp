@@ -252,6 +252,7 @@ nb::object at_floor_py(handle covariances, handle factors, handle floor, int geo
 
 void bind_runs(nb::module_& m) {
     using nb::arg;
+    m.attr("NEGLIGIBLE_GAIN") = negligible_gain;
     m.def("partitions", partitions_py, arg("Z"), arg("weights").none(), arg("jobs_k"),
           arg("jobs_method"), arg("jobs_key"), arg("n_threads"));
     m.def("em_runs", em_runs_py, arg("X"), arg("weights").none(), arg("folds").none(), arg("shape"),

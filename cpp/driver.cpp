@@ -35,14 +35,6 @@ struct Grid {
     }
 };
 
-// Rough seconds of a pass, for the choice of threads only.
-double estimated_seconds(const Shape& shape, Index n_rows) {
-    double d = double(shape.n_features), k = double(shape.n_components);
-    double per_component = shape.geometry == Geometry::dense ? d * (d + 1) : 6 * d;
-    double shared = shape.geometry == Geometry::tied ? 2 * d * d : 2 * d;
-    return double(n_rows) * (k * (per_component + 20) + shared) / 2e10;
-}
-
 // Groups hold 2^level chunks: enough work to hide the hand-out, few enough to level the load.
 Grid make_grid(const Shape& shape, Index n_rows, int n_threads) {
     constexpr double least_group_seconds = 25e-6;

@@ -215,8 +215,13 @@ void partitions(const double* rows, const double* weights, Index n_rows, Index n
     const Cloud cloud(rows, weights, n_rows, n_features);
     std::fill(labels, labels + n_jobs * n_rows, -1);
     if (cloud.n == 0) return;
-    const int n_threads = static_cast<int>(std::min<Index>(how.n_threads, n_jobs));
-    Team team(how, n_threads);
+    double distances = 0;
+    for (Index j = 0; j < n_jobs; ++j) {
+        const int rounds = jobs[j].method == PartitionMethod::random_rows ? 1 : lloyd_rounds;
+        distances += double(jobs[j].n_groups) * double(cloud.n) * rounds;
+    }
+    const double seconds = distances * double(n_features) * 1e-9;
+    Team team(how, useful_threads(how.n_threads, n_jobs, seconds));
     std::atomic<Index> next{0};
     team.run([&](Watch* watch) {
         Partitioner partitioner(cloud);

@@ -22,9 +22,6 @@ namespace {
 // A fall of the objective by more than this fraction is more than rounding.
 constexpr double rounding = 1e-10;
 
-// Two gains in a row below this fraction of the tolerance end a run.
-constexpr double negligible = 1e-3;
-
 // Rows after which a thread asks whether to go on.
 constexpr Index rows_between_questions = 8192;
 
@@ -39,7 +36,7 @@ class Aitken {
         last_ = value;
         if (++n_ < 3) return false;
         if (std::abs(gain) <= 4 * std::numeric_limits<double>::epsilon() * std::abs(value)) return true;
-        if (std::max(std::abs(gain), std::abs(before)) <= negligible * tol_ * mass) return true;
+        if (std::max(std::abs(gain), std::abs(before)) <= negligible_gain * tol_ * mass) return true;
         if (!(gain > 0 && gain < before)) return false;
         const double ratio = gain / before;
         return gain * std::max(ratio / (1 - ratio), 1e-2) <= tol_ * mass;
@@ -341,7 +338,12 @@ std::vector<Index> order_of(const RunJob* jobs, Index n_jobs) {
 void em_runs(const RunRules& rules, const Rows& rows, const std::int32_t* folds,
              const RunJob* jobs, Index n_jobs, const Execution& how) {
     const std::vector<Index> order = order_of(jobs, n_jobs);
-    Team team(how, static_cast<int>(std::min<Index>(how.n_threads, n_jobs)));
+    double seconds = 0;
+    for (Index j = 0; j < n_jobs; ++j) {
+        const Shape shape{rules.shape->geometry, jobs[j].n_components, rules.n_features};
+        seconds += (1 + std::min(rules.max_iter, 50)) * estimated_seconds(shape, rows.x.n_rows + 100);
+    }
+    Team team(how, useful_threads(how.n_threads, n_jobs, seconds));
     std::atomic<Index> next{0};
     team.run([&](Watch* watch) {
         Runner runner(rules, rows, folds, *how.variant, team, watch);

@@ -10,6 +10,9 @@
 
 namespace mixtura {
 
+// Two gains in a row below this fraction of the tolerance end a run, whatever their sign.
+constexpr double negligible_gain = 1e-4;
+
 // Arrays of a mixture. `weights` sum to one; covariances and factors have the layout and leading
 // axis (K or 1) of their shape.
 template <class T>

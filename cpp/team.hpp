@@ -1,6 +1,7 @@
 // Threads that work together for one call, and are joined before it returns.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -13,6 +14,21 @@
 #include "kernel.hpp"
 
 namespace mixtura {
+
+// Rough seconds of a pass, for the choice of threads only.
+inline double estimated_seconds(const Shape& shape, Index n_rows) {
+    double d = double(shape.n_features), k = double(shape.n_components);
+    double per_component = shape.geometry == Geometry::dense ? d * (d + 1) : 6 * d;
+    double shared = shape.geometry == Geometry::tied ? 2 * d * d : 2 * d;
+    return double(n_rows) * (k * (per_component + 20) + shared) / 2e10;
+}
+
+// Threads for jobs that take so long in all: starting one costs tens of microseconds, and more when
+// the processors are busy.
+inline int useful_threads(int n_threads, Index n_jobs, double seconds) {
+    const double most = std::min(double(std::min<Index>(n_threads, n_jobs)), seconds / 100e-6);
+    return std::max(1, static_cast<int>(most));
+}
 
 // Asks the caller now and then whether to go on.
 class Watch {

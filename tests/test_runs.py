@@ -11,15 +11,15 @@ import pytest
 from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 
-from mixtura import Local, Mixture, Poisson, _kernel, as_source, em_steps, fit_em
+from mixtura import Local, Mixture, Poisson, _kernel, as_source, em_steps, fit_em, stopping
 from mixtura.degenerate import Care
-from mixtura.em import Aitken
 from mixtura.errors import DataError, UsageError
 from mixtura.families import Gaussian
 from mixtura.families.runs import CONVERGED, DEGENERATE, FELL, MAX_ITER, Folds, Limits, Runs
 from mixtura.prepare import prepare
 from mixtura.selection import cross_validate, fold_of_rows
 from mixtura.start import from_partition, one_hot, partitions, rank, whitened
+from mixtura.stopping import Aitken
 from tests.cases import SHAPES
 
 ALONE = Local(1)
@@ -260,6 +260,7 @@ def test_the_rule_of_aitken_is_the_same_in_both_routes():
         assert runs.status[0] == CONVERGED
         counts.append(fit.n_iter)
     assert counts == sorted(set(counts))
+    assert stopping.NEGLIGIBLE == _kernel.NEGLIGIBLE_GAIN
     assert FELL not in runs.status
 
 

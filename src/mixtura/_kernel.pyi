@@ -7,6 +7,7 @@ Rows = NDArray[np.float64] | NDArray[np.float32]
 Array = NDArray[np.float64]
 
 CHUNK_ROWS: int
+NEGLIGIBLE_GAIN: float
 
 def em_pass(
     X: Rows,

@@ -31,6 +31,9 @@ from mixtura.start import (
 from mixtura.stats import Array, Rows
 from mixtura.stopping import Aitken
 
+#: Runs are told apart when they could still gain this much, in nats per unit of weight.
+ROUGH_TOL = 1e-4
+
 
 def bic(loglik: float, n_free: int, mass: float) -> float:
     """-2 log L + df log n (Schwarz 1978); n is the sum of the row weights.
@@ -160,7 +163,7 @@ def cross_validate(
     tol : float, default=1e-6
         Runs end when the projected remaining gain is below this, in nats per unit of weight.
     max_iter : int, default=1000
-        Greatest number of M steps of a run.
+        Greatest number of M steps: until runs are compared, and again of the best ones.
     executor : Executor, optional
         Its threads are used.
 
@@ -253,15 +256,22 @@ class _Job:
         n_threads = threads_of(self.executor)
         starts = [self._short_runs(runner, fold, n_threads) for fold in range(self.folds.max() + 1)]
         left_out = np.repeat(np.arange(len(starts), dtype=np.int32), [len(s) for s in starts])
-        ended = runner.onward(
-            Runs.joined(starts), self.X, self.w, self.limits, n_threads, Folds(self.folds, left_out)
-        )
-        cells: dict[tuple[int, int], Mixture] = {}
-        for j in ended.ranked():
-            cell = int(left_out[j]), int(ended.sizes[j])
-            if cell not in cells and ended.status[j] != DEGENERATE:
-                cells[cell] = Mixture(self.family, *ended.mixture(int(j)))
-        return cells
+        runs = Runs.joined(starts)
+        rough = self.limits._replace(tol=max(self.limits.tol, ROUGH_TOL))
+        runs = runner.onward(runs, self.X, self.w, rough, n_threads, Folds(self.folds, left_out))
+        best: dict[tuple[int, int], int] = {}
+        for j in runs.ranked():
+            if runs.status[j] != DEGENERATE:
+                best.setdefault((int(left_out[j]), int(runs.sizes[j])), int(j))
+        chosen = np.array(list(best.values()), dtype=np.intp)
+        if len(chosen):
+            own = Folds(self.folds, left_out[chosen])
+            runs = runner.onward(runs.take(chosen), self.X, self.w, self.limits, n_threads, own)
+        return {
+            cell: Mixture(self.family, *runs.mixture(j))
+            for j, cell in enumerate(best)
+            if runs.status[j] != DEGENERATE
+        }
 
     def looped(self, fold: int, size: int) -> Mixture:
         """The best mixture of one fold and size, with empty components mended."""

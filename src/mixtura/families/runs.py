@@ -116,8 +116,11 @@ class Runs:
 
     def mixture(self, job: int) -> tuple[Array, Any]:
         """Weights (K,) and parameters of one run."""
-        one = self.take([job])
-        return one.weights, one.params
+        end = int(self.sizes[: job + 1].sum())
+        own = slice(end - int(self.sizes[job]), end)
+        whole = len(self.weights)
+        params = [a[own] if len(a) == whole else a[job : job + 1] for a in self.params]
+        return self.weights[own], type(self.params)(*params)
 
     def take(self, jobs: Sequence[int] | NDArray[np.integer[Any]]) -> Self:
         """Some of the runs, in the order given."""
