@@ -6,8 +6,9 @@ import doctest
 import importlib
 import pkgutil
 
-import mixtura
 import pytest
+
+import mixtura
 
 MODULES = sorted(
     m.name for m in pkgutil.walk_packages(mixtura.__path__, "mixtura.") if "_kernel" not in m.name

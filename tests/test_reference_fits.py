@@ -70,6 +70,7 @@ def test_one_gaussian(name):
 
 # -- from mclust's own partitions --------------------------------------------------------------
 
+
 @pytest.mark.parametrize("accelerate", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("name", reference.names("gaussian"))
 def test_from_the_partitions_of_mclust(name, accelerate):
