@@ -23,6 +23,7 @@ class DroppingSource(DataSource):
 
     Examples
     --------
+    >>> from mixtura.source import ArraySource
     >>> base = ArraySource(np.array([[1.0], [np.nan], [3.0]]), ["a"])
     >>> [block.X.ravel().tolist() for block in DroppingSource(base).blocks()]
     [[1.0, 3.0]]
