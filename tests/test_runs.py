@@ -6,6 +6,8 @@ held to each other.
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 from scipy import linalg, stats
@@ -199,7 +201,7 @@ def test_a_component_without_rows_is_degenerate():
     labels, sizes = groups_of(X, None, [3], KMEANS, 1)
     without = np.where(labels == 1, 0, labels)
     runs = runner.from_partitions(X, None, np.concatenate([without, labels]),
-                                  np.repeat(sizes, 2), Limits(9), 1)  # fmt: skip
+                                  np.repeat(sizes, 2), Limits(2), 1)  # fmt: skip
     assert runs.status.tolist() == [DEGENERATE, MAX_ITER]
     assert np.isnan(runs.mixture(0)[0]).all()
     assert runs.ranked().tolist() == [1, 0]
@@ -267,6 +269,29 @@ def test_the_rule_of_aitken_is_the_same_in_both_routes():
 def test_a_ridge_keeps_to_the_block_route():
     assert Gaussian(2, ridge=0.1).runner() is None
     assert Poisson(2).runner() is None
+
+
+def test_a_signal_ends_long_runs():
+    """Far more work than the time allowed; the handler's exception comes out of the call."""
+
+    class Alarm(Exception):
+        pass
+
+    def ring(*_):
+        raise Alarm
+
+    X = blobs(13, n_rows=100_000, apart=0.0)
+    labels = (np.arange(len(X)) % 8).astype(np.int32)[None].repeat(40, axis=0)
+    sizes = np.full(40, 8, dtype=np.int32)
+    runner = ready(X, "VVV").runner()
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(Alarm):
+            runner.from_partitions(X, None, labels, sizes, Limits(10**9, 0.0), 2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_wrong_arguments_are_refused():
