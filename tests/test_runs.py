@@ -248,6 +248,18 @@ def layouts(family, params):
     return [(matrix(c), matrix(family.floor)) for c in params.covariances]
 
 
+def test_rounding_does_not_decide_between_runs():
+    none, K = np.zeros(6, dtype=np.int32), np.ones(6, dtype=np.int32)
+    objective = np.array([-5.0, -3.0 - 1e-9, -3.0, -4.0, -1.0, 0.0])
+    status = np.array([0, 0, 1, 0, 0, DEGENERATE], dtype=np.int32)
+    n_boundary = np.array([0, 0, 0, 0, 1, 0], dtype=np.int32)
+    runs = Runs(K, np.ones(6), (), objective, none, status, n_boundary)
+    assert runs.ranked().tolist() == [2, 1, 3, 0, 4, 5]
+    assert runs.ranked(1e-6).tolist() == [1, 2, 3, 0, 4, 5]
+    assert runs.ranked(1.5).tolist() == [1, 2, 3, 0, 4, 5]
+    assert runs.ranked(10.0).tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_the_rule_of_aitken_is_the_same_in_both_routes():
     """Iteration counts agree for tolerances from loose to tight."""
     X = blobs(11, apart=2.0)

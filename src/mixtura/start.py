@@ -275,9 +275,10 @@ def best_run(
         n_threads = threads_of(executor)
         runs = Runs.of((mixture.weights, mixture.params) for mixture in mixtures)
         short = runner.onward(runs, block.X, block.w, Limits(SHORT_STEPS), n_threads)
-        order = short.ranked()[:n_polished]
+        slack = POLISH_TOL * float(len(block.X) if block.w is None else block.w.sum())
+        order = short.ranked(slack)[:n_polished]
         ended = runner.onward(short.take(order), block.X, block.w, limits, n_threads)
-        best = int(ended.ranked()[0])
+        best = int(ended.ranked(slack)[0])
         if ended.status[best] != DEGENERATE:
             start = mixtures[order[best]]
             return start, Mixture(start.family, *ended.mixture(best))

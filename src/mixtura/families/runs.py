@@ -142,6 +142,21 @@ class Runs:
             n_boundary=self.n_boundary[chosen],
         )
 
-    def ranked(self) -> NDArray[np.intp]:
-        """Runs by merit: not degenerate, then few components on the boundary, then objective."""
-        return np.lexsort([-self.objective, self.n_boundary, self.status == DEGENERATE])
+    def ranked(self, slack: float = 0.0) -> NDArray[np.intp]:
+        """Runs by merit: not degenerate, then few components on the boundary, then objective.
+
+        Objectives that lie within `slack` nats of the best one left count as equal, and the
+        earlier run comes first: rounding must not decide between runs that met in one optimum.
+        """
+        order = np.lexsort([-self.objective, self.n_boundary, self.status == DEGENERATE])
+        result: list[int] = []
+        while len(order):
+            first = order[0]
+            alike = (
+                (self.n_boundary[order] == self.n_boundary[first])
+                & ((self.status[order] == DEGENERATE) == (self.status[first] == DEGENERATE))
+                & (self.objective[order] >= self.objective[first] - slack)
+            )
+            result.extend(sorted(order[alike].tolist()))
+            order = order[~alike]
+        return np.array(result, dtype=np.intp)
