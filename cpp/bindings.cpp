@@ -232,6 +232,7 @@ NB_MODULE(_kernel, m) {
     m.def("variant", [] { return std::string(chosen.load()->name); });
     m.def("variants", variant_names);
     m.def("use_variant", use_variant, arg("name"));
+    m.def("allow_skipping", allow_skipping, arg("allowed"));
     m.def("fma_peak", fma_peak_py, arg("n_threads"));
     m.def("em_pass", em_pass_py, arg("X"), arg("weights").none(), arg("labels").none(),
           arg("log_weights"), arg("means"), arg("factors"), arg("geometry"), arg("n_threads"));

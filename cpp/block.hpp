@@ -10,9 +10,9 @@
 namespace mixtura {
 namespace MIXTURA_VARIANT {
 
-// Terms below 2^-100 times the largest one of their row count as zero. Their products with squared
-// distances would otherwise come near denormal numbers, which slow the arithmetic down at random.
-constexpr double negligible = -100.0;
+// Terms so far below the largest one of their row count as zero: their rows are left out of the
+// moments, and no product with them comes near denormal numbers, which slow the arithmetic down.
+constexpr double negligible = -lost_bits;
 
 // The arrays of one block, and of the chunk it belongs to.
 struct Scratch {
@@ -47,6 +47,13 @@ struct Scratch {
         sums = carve_sums(shape, carver);
     }
 };
+
+inline void load_weights(const Rows& rows, Span span, Index n_filled, double* weight) {
+    for (Index n = 0; n < span.count; ++n) {
+        weight[n] = rows.weights ? rows.weights[span.first + n] : 1.0;
+    }
+    for (Index n = span.count; n < n_filled; ++n) weight[n] = 0;
+}
 
 inline Index panels_for(const Layout& layout, Index n) {
     return (n + layout.panel - 1) / layout.panel;

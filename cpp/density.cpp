@@ -7,20 +7,23 @@ namespace {
 // Squared distances stop here, so that rows whose square overflows keep finite log-densities.
 constexpr double greatest_square = 1e305;
 
+MIXTURA_INLINE Vec log_density(double constant, Vec square) {
+    return constant - smaller_of(square, splat(greatest_square));
+}
+
 MIXTURA_INLINE void put_density(double constant, Vec square, double* density, double* row_max) {
-    Vec value = constant - smaller_of(square, splat(greatest_square));
+    Vec value = log_density(constant, square);
     store(density, value);
     store(row_max, greater_of(value, load(row_max)));
 }
 
 // ---- dense factor, few features: everything unrolled ----
 
-// factor: the rows of the lower triangle, one after the other.
-template <int D>
-void small_panel(const double* x, Index x_stride, const double* mean, const double* factor,
-                 double constant, double* density, double* row_max) {
-    constexpr int V = small_vectors;
-    Vec y[D][V], square[V];
+// factor: the rows of the lower triangle, one after the other. V vectors of rows.
+template <int D, int V>
+MIXTURA_INLINE void small_squares(const double* x, Index x_stride, const double* mean,
+                                  const double* factor, Vec (&square)[V]) {
+    Vec y[D][V];
     MIXTURA_UNROLL
     for (int j = 0; j < D; ++j) {
         MIXTURA_UNROLL
@@ -41,9 +44,37 @@ void small_panel(const double* x, Index x_stride, const double* mean, const doub
         MIXTURA_UNROLL
         for (int v = 0; v < V; ++v) square[v] += z[v] * z[v];
     }
+}
+
+template <int D>
+void small_panel(const double* x, Index x_stride, const double* mean, const double* factor,
+                 double constant, double* density, double* row_max) {
+    Vec square[small_vectors];
+    small_squares<D>(x, x_stride, mean, factor, square);
     MIXTURA_UNROLL
-    for (int v = 0; v < V; ++v) {
+    for (int v = 0; v < small_vectors; ++v) {
         put_density(constant, square[v], density + v * lanes, row_max + v * lanes);
+    }
+}
+
+template <int D, int V>
+void small_strip(const Plan& plan, const double* x, Index x_stride, Index k, double* density) {
+    Vec square[V];
+    small_squares<D>(x, x_stride, plan.means + k * D, plan.factors + k * (D * (D + 1) / 2), square);
+    MIXTURA_UNROLL
+    for (int v = 0; v < V; ++v) store(density + v * lanes, log_density(plan.constants[k], square[v]));
+}
+
+// One component, any number of vectors of rows.
+template <int D>
+void small_rows(const Plan& plan, const double* x, Index x_stride, Index n_vectors, Index k,
+                double* density) {
+    constexpr int V = small_vectors;
+    for (; n_vectors >= V; n_vectors -= V, x += V * lanes, density += V * lanes) {
+        small_strip<D, V>(plan, x, x_stride, k, density);
+    }
+    for (; n_vectors > 0; --n_vectors, x += lanes, density += lanes) {
+        small_strip<D, 1>(plan, x, x_stride, k, density);
     }
 }
 
@@ -67,6 +98,13 @@ constexpr SmallBlock small_blocks[most_small_features] = {
     small_block<5>,  small_block<6>,  small_block<7>,  small_block<8>,
     small_block<9>,  small_block<10>, small_block<11>, small_block<12>,
     small_block<13>, small_block<14>, small_block<15>, small_block<16>};
+
+using SmallRows = void (*)(const Plan&, const double*, Index, Index, Index, double*);
+constexpr SmallRows small_row_sizes[most_small_features] = {
+    small_rows<1>,  small_rows<2>,  small_rows<3>,  small_rows<4>,
+    small_rows<5>,  small_rows<6>,  small_rows<7>,  small_rows<8>,
+    small_rows<9>,  small_rows<10>, small_rows<11>, small_rows<12>,
+    small_rows<13>, small_rows<14>, small_rows<15>, small_rows<16>};
 
 // ---- dense factor, many features: register tiles ----
 
@@ -240,6 +278,25 @@ void plain_block(const Plan& plan, const Layout& layout, const double* x, Index 
     }
 }
 
+// One component, any number of vectors of rows.
+template <bool Scaled>
+void plain_rows(const Plan& plan, const double* x, Index x_stride, Index n_vectors, Index k,
+                double* density) {
+    const Index d = plan.shape.n_features;
+    const double* mean = plan.means + k * d;
+    const double* factor = plan.factors + k * (Scaled ? d : 1);
+    for (; n_vectors > 0; --n_vectors, x += lanes, density += lanes) {
+        Vec square = splat(0);
+        for (Index j = 0; j < d; ++j) {
+            Vec z = load(x + j * x_stride) - mean[j];
+            if (Scaled) z = z * factor[j];
+            square += z * z;
+        }
+        if (!Scaled) square = square * factor[0] * factor[0];
+        store(density, log_density(plan.constants[k], square));
+    }
+}
+
 // ---- one dense factor for all components ----
 
 // Packed: the tiled factor, the centre, the whitened centred means (K, d), and a single 1.
@@ -335,6 +392,19 @@ Index density_work_size(const Shape& shape, const Layout& layout) {
     Index panel = shape.n_features * layout.panel;
     if (shape.geometry == Geometry::tied) return panel + shape.n_features * layout.x_stride;
     return shape.geometry == Geometry::dense && !is_small(shape) ? panel : 0;
+}
+
+void component_log_density(const Plan& plan, const double* x, Index x_stride, Index n_vectors,
+                           Index k, double* density) {
+    switch (plan.shape.geometry) {
+        case Geometry::diagonal:
+            return plain_rows<true>(plan, x, x_stride, n_vectors, k, density);
+        case Geometry::spherical:
+            return plain_rows<false>(plan, x, x_stride, n_vectors, k, density);
+        default:
+            return small_row_sizes[plan.shape.n_features - 1](plan, x, x_stride, n_vectors, k,
+                                                              density);
+    }
 }
 
 void log_densities(const Plan& plan, const Layout& layout, const double* x, Index n_panels,

@@ -15,5 +15,10 @@ Index density_work_size(const Shape& shape, const Layout& layout);
 void log_densities(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
                    double* work, double* density, double* row_max);
 
+// Log-densities of n_vectors vectors of rows under component k only. Not for tied components, nor
+// for dense ones with more than most_small_features.
+void component_log_density(const Plan& plan, const double* x, Index x_stride, Index n_vectors,
+                           Index k, double* density);
+
 }  // namespace MIXTURA_VARIANT
 }  // namespace mixtura

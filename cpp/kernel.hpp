@@ -67,6 +67,10 @@ struct Model {
     Index n_factors;            // K, or 1 when all components share one
 };
 
+// Whether passes may leave out components for rows to which they cannot matter; on unless switched
+// off, which is for tests and measurements.
+void allow_skipping(bool allowed);
+
 // Stands for log2 of zero, so that differences of log-densities stay finite. Log-densities of
 // components that are not empty lie far above.
 constexpr double impossible = -1e307;
@@ -85,6 +89,8 @@ struct ScaledModel {
     Shape shape;
     const double* means;
     const double* factors;  // as in Model, scaled to base 2, one per component unless tied
+    const double* constants;  // as in Plan
+    bool skipping;            // whether components may be left out for rows they cannot matter to
 };
 
 // Where scores go; null pointers are left out.

@@ -34,6 +34,10 @@ constexpr int scatter_tile = 3, plain_columns = 5;
 // Up to this many features the loops over the dense factor are unrolled completely.
 constexpr Index most_small_features = 16;
 
+// A component this many bits below the best one of a row does not count: its share is less than
+// half of the rounding error of a one.
+constexpr double lost_bits = 57;
+
 struct Layout {
     Index panel;           // rows per panel
     Index block;           // rows per block, whole panels

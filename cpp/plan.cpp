@@ -1,5 +1,6 @@
 #include "plan.hpp"
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -10,6 +11,7 @@ namespace {
 
 constexpr double log2_e = 1.4426950408889634;
 constexpr double half_log2_2pi = 1.3257480647361593;
+std::atomic<bool> skipping_allowed{true};
 const double root_half_log2_e = std::sqrt(log2_e / 2);
 
 bool finite(const double* values, Index n) {
@@ -50,6 +52,8 @@ void check_component(const Model& model, Index k, const double* factor) {
 
 }  // namespace
 
+void allow_skipping(bool allowed) { skipping_allowed = allowed; }
+
 PlanStorage::PlanStorage(const Shape& shape, const Variant& variant) : variant_(variant) {
     bool tied = shape.geometry == Geometry::tied;
     means_ = make_buffer(shape.n_components * shape.n_features);
@@ -61,7 +65,8 @@ PlanStorage::PlanStorage(const Shape& shape, const Variant& variant) : variant_(
 
 void PlanStorage::set(const Model& model) {
     scale(model);
-    variant_.pack({model.shape, means_.get(), scaled_.get()}, packed_.get());
+    variant_.pack({model.shape, means_.get(), scaled_.get(), constants_.get(), skipping_allowed},
+                  packed_.get());
 }
 
 void PlanStorage::scale(const Model& model) {

@@ -152,6 +152,18 @@ MIXTURA_INLINE double sum_of_lanes(Vec v) {
     return sum;
 }
 
+#if defined(__GNUC__)
+MIXTURA_INLINE int bit_count(std::uint64_t word) { return __builtin_popcountll(word); }
+MIXTURA_INLINE int lowest_bit(std::uint64_t word) { return __builtin_ctzll(word); }
+#else
+inline int bit_count(std::uint64_t word) {
+    int count = 0;
+    for (; word; word &= word - 1) ++count;
+    return count;
+}
+inline int lowest_bit(std::uint64_t word) { return bit_count((word & (0 - word)) - 1); }
+#endif
+
 #if defined(__AVX512F__)
 
 MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm512_max_pd((__m512d)a, (__m512d)b); }

@@ -1,6 +1,5 @@
 // One chunk of rows from data to statistics or scores, and the table of this variant's functions.
-#include "block.hpp"
-#include "rows.hpp"
+#include "pairs.hpp"
 
 namespace mixtura {
 namespace MIXTURA_VARIANT {
@@ -13,14 +12,8 @@ Index scratch_size(const Shape& shape) {
     const Layout layout = layout_of(shape);
     Scratch(shape, layout, counter);
     if (may_use_shares(shape)) TiedWork(shape, layout, counter);
+    if (may_use_windows(shape)) PairWork(shape, counter);
     return counter.used();
-}
-
-void load_weights(const Rows& rows, Span span, Index n_filled, double* weight) {
-    for (Index n = 0; n < span.count; ++n) {
-        weight[n] = rows.weights ? rows.weights[span.first + n] : 1.0;
-    }
-    for (Index n = span.count; n < n_filled; ++n) weight[n] = 0;
 }
 
 // ---- statistics ----
@@ -79,14 +72,11 @@ bool add_tied(const Plan& plan, const Layout& layout, Index n_panels, Index n_ve
     return by_shares;
 }
 
-// Data to sums; returns whether a part of them is in s.tied.
-bool em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span span,
-              const Scratch& s, RowTotals& totals) {
-    const Index n_panels = panels_for(layout, span.count), n_filled = n_panels * layout.panel;
+// The rows in s.x, of weights s.weight, to sums; returns whether a part of them is in s.tied.
+bool em_loaded(const Plan& plan, const Layout& layout, bool weighted, const std::int32_t* labels,
+               Span span, const Scratch& s, RowTotals& totals) {
+    const Index n_panels = panels_for(layout, span.count);
     const Index n_components = plan.shape.n_components;
-    const std::int32_t* labels = rows.labels ? rows.labels + span.first : nullptr;
-    load_rows(rows.x, span, n_filled, s.x, layout.x_stride);
-    load_weights(rows, span, n_filled, s.weight);
     log_densities(plan, layout, s.x, n_panels, s.density_work, s.density, s.row_max);
     if (labels) note_labels(layout, labels, span.count, s);
     if (layout.panel % (3 * lanes) == 0) {
@@ -95,7 +85,7 @@ bool em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span spa
         exponentiate<2>(layout, n_components, n_panels, s);
     }
     if (labels) apply_labels(layout, n_components, labels, span.count, s);
-    finish_rows(layout, n_components, rows.weights != nullptr, span, n_panels, s, totals);
+    finish_rows(layout, n_components, weighted, span, n_panels, s, totals);
     const Index n_vectors = (span.count + lanes - 1) / lanes;
     if (s.tied) return add_tied(plan, layout, n_panels, n_vectors, s, *s.tied);
     for (Index k = 0; k < n_components; ++k) {
@@ -103,6 +93,42 @@ bool em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span spa
         add_component(plan, layout, n_vectors, k, weight, s);
     }
     return false;
+}
+
+bool em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span span,
+              const Scratch& s, RowTotals& totals) {
+    const Index n_filled = panels_for(layout, span.count) * layout.panel;
+    const std::int32_t* labels = rows.labels ? rows.labels + span.first : nullptr;
+    load_rows(rows.x, span, n_filled, s.x, layout.x_stride);
+    load_weights(rows, span, n_filled, s.weight);
+    return em_loaded(plan, layout, rows.weights != nullptr, labels, span, s, totals);
+}
+
+// Rows that the pairs could not settle, gathered into blocks for all components to see.
+void em_left(const Plan& plan, const Layout& layout, bool weighted, Index n_left,
+             const PairWork& p, const Scratch& s, RowTotals& totals) {
+    for (Index done = 0; done < n_left; done += layout.block) {
+        const Index count = n_left - done < layout.block ? n_left - done : layout.block;
+        const Index n_filled = panels_for(layout, count) * layout.panel;
+        for (Index n = 0; n < n_filled; ++n) {
+            s.list[n] = p.left[done + (n < count ? n : count - 1)];
+            s.weight[n] = n < count ? p.all_weights[s.list[n]] : 0;
+        }
+        copy_listed(plan, p, 0, s.list, n_filled, s.x, layout.x_stride);
+        em_loaded(plan, layout, weighted, p.left_labels + done, {0, count}, s, totals);
+    }
+}
+
+// Rows of a chunk that need not be compared with all components; how many rows are then done.
+Index em_sparse(const Plan& plan, const Layout& layout, const Rows& rows, Span chunk,
+                const Scratch& s, Carver& carver, RowTotals& totals) {
+    if (!may_use_windows(plan.shape)) return 0;
+    const Windows windows = windows_of(plan);
+    if (*windows.usable == 0) return 0;
+    const PairWork p(plan.shape, carver);
+    const Progress progress = em_pairs(plan, layout, windows, rows, chunk, s, p, totals);
+    em_left(plan, layout, rows.weights != nullptr, progress.n_left, p, s, totals);
+    return progress.n_seen;
 }
 
 void em_chunk(const Plan& plan, const Rows& rows, Span chunk, double* memory, double* leaf) {
@@ -119,7 +145,8 @@ void em_chunk(const Plan& plan, const Rows& rows, Span chunk, double* memory, do
     RowTotals totals;
     bool shares_used = false;
     clear_sums(plan.shape, s.sums);
-    for (Index done = 0; done < chunk.count; done += layout.block) {
+    Index done = em_sparse(plan, layout, rows, chunk, s, carver, totals);
+    for (; done < chunk.count; done += layout.block) {
         Index count = chunk.count - done < layout.block ? chunk.count - done : layout.block;
         shares_used |= em_block(plan, layout, rows, {chunk.first + done, count}, s, totals);
     }
@@ -238,7 +265,16 @@ void score_chunk(const Plan& plan, const Rows& rows, Span chunk, double* memory,
     }
 }
 
-Index packed_size(const Shape& shape) { return packed_factor_size(shape); }
+Index packed_size(const Shape& shape) {
+    return round_up(packed_factor_size(shape), 16) + windows_size(shape);
+}
+
+void pack(const ScaledModel& model, double* packed) {
+    pack_factors(model, packed);
+    if (!may_use_windows(model.shape)) return;
+    Carver carver(packed + round_up(packed_factor_size(model.shape), 16));
+    pack_windows(model, Windows(model.shape, carver));
+}
 
 // As many independent multiply-adds in registers as it takes to hide their latency.
 double multiply_add(Index repeats) {
@@ -264,7 +300,7 @@ double multiply_add(Index repeats) {
 #define MIXTURA_NAME(variant) MIXTURA_NAME_OF(variant)
 
 extern const Variant table;
-const Variant table = {MIXTURA_NAME(MIXTURA_VARIANT), packed_size,      pack_factors, scratch_size,
+const Variant table = {MIXTURA_NAME(MIXTURA_VARIANT), packed_size,      pack, scratch_size,
                        em_chunk,                      score_chunk,      accumulate_chunk,
                        multiply_add};
 

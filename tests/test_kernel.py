@@ -2,148 +2,29 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import subprocess
-import sys
-import threading
-import time
-from typing import NamedTuple
-
 import numpy as np
 import pytest
-from scipy.special import logsumexp, xlogy
+from scipy.special import logsumexp
 
 from mixtura import _kernel
-
-DENSE, TIED, DIAGONAL, SPHERICAL = range(4)
-GEOMETRIES = [DENSE, TIED, DIAGONAL, SPHERICAL]
-NAMES = {DENSE: "dense", TIED: "tied", DIAGONAL: "diagonal", SPHERICAL: "spherical"}
-
-
-@pytest.fixture(params=_kernel.variants())
-def variant(request):
-    """Run a test once per instruction set, and restore the one that was in use."""
-    before = _kernel.variant()
-    _kernel.use_variant(request.param)
-    yield request.param
-    _kernel.use_variant(before)
-
-
-class Model(NamedTuple):
-    """Parameters in the layout of the kernel, and its covariances as full matrices."""
-
-    log_weights: np.ndarray
-    means: np.ndarray
-    factors: np.ndarray
-    geometry: int
-    covariances: np.ndarray
-
-    def arguments(self):
-        return self.log_weights, self.means, self.factors, self.geometry
-
-
-def make_model(rng, geometry, K, d, *, shared=False, offset=0.0, scale=1.0):
-    weights = rng.dirichlet(np.full(K, 5.0))
-    means = offset + scale * 2.0 * rng.standard_normal((K, d))
-    n = 1 if shared or geometry == TIED else K
-    if geometry in (DENSE, TIED):
-        L = np.tril(np.eye(d) + 0.4 * rng.standard_normal((n, d, d)) / np.sqrt(d))
-        L[:, range(d), range(d)] = rng.uniform(0.5, 1.5, (n, d))
-        L *= scale
-        covariances = L @ L.transpose(0, 2, 1)
-        factors = np.tril(np.linalg.inv(L))
-    else:
-        size = (n, d) if geometry == DIAGONAL else (n, 1)
-        sd = scale * rng.uniform(0.5, 1.5, size)
-        covariances = np.stack([np.diag(row) for row in np.broadcast_to(sd, (n, d)) ** 2])
-        factors = 1 / sd if geometry == DIAGONAL else 1 / sd[:, 0]
-    covariances = np.broadcast_to(covariances, (K, d, d))
-    return Model(np.log(weights), means, np.ascontiguousarray(factors), geometry, covariances)
-
-
-def make_rows(rng, model, n):
-    K, d = model.means.shape
-    L = np.linalg.cholesky(model.covariances)
-    k = rng.integers(K, size=n)
-    return model.means[k] + np.einsum("nij,nj->ni", L[k], rng.standard_normal((n, d)))
-
-
-def reference_components(X, model):
-    """Log-densities by triangular solves: no factor of the kernel is used."""
-    K, d = model.means.shape
-    out = np.empty((len(X), K))
-    for k in range(K):
-        L = np.linalg.cholesky(model.covariances[k])
-        z = np.linalg.solve(L, (X - model.means[k]).T)
-        logdet = np.log(np.diag(L)).sum()
-        out[:, k] = -0.5 * (z**2).sum(axis=0) - logdet - 0.5 * d * np.log(2 * np.pi)
-    return out
-
-
-def pack(S):
-    return S[..., *np.tril_indices(S.shape[-1])]
-
-
-def reference_moments(X, R, means, geometry):
-    y = X[:, None, :] - means
-    weight = R.sum(axis=0)
-    first = np.einsum("nk,nkj->kj", R, y)
-    shared = np.empty(0)
-    if geometry in (DENSE, TIED):
-        second = np.stack([(y[:, k].T * R[:, k]) @ y[:, k] for k in range(len(means))])
-        if geometry == TIED:
-            return weight, first, pack(second.sum(axis=0))
-        second = pack(second)
-    else:
-        second = np.einsum("nk,nkj->kj", R, y * y)
-        if geometry == SPHERICAL:
-            second = second.sum(axis=1, keepdims=True)
-    return weight, np.hstack([first, second]), shared
-
-
-def reference_pass(X, w, model, labels=None):
-    n, K = len(X), len(model.means)
-    w = np.ones(n) if w is None else w
-    lp = reference_components(X, model) + model.log_weights
-    loglik = logsumexp(lp, axis=1)
-    r = np.exp(lp - loglik[:, None])
-    if labels is not None:
-        known = labels >= 0
-        r[known] = np.eye(K)[labels[known]]
-        loglik[known] = lp[known, labels[known]]
-    entropy = -(w[:, None] * xlogy(r, r)).sum()
-    moments = reference_moments(X, w[:, None] * r, model.means, model.geometry)
-    return *moments, (w * loglik).sum(), entropy, w.sum()
-
-
-def assert_statistics_close(got, expected, rtol=1e-11):
-    for a, b in zip(got, expected, strict=True):
-        a, b = np.asarray(a), np.asarray(b)
-        assert a.shape == b.shape
-        # Sums cancel: first moments against their scatter, the entropy against one per row.
-        size = np.abs(b).max(initial=0.0)
-        rounding = 1e-15 * expected[0].sum()
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=max(rtol * size, rounding))
-
-
-def assert_same_bits(got, expected):
-    for a, b in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-SIZES = [1, 2, 3, 5, 7, 8, 13, 16, 17, 24, 33, 50]
-
-
-@functools.cache
-def problem(geometry, K, d, weighted, shared=False):
-    """Model, rows, weights and the reference: made once for all variants."""
-    rng = np.random.default_rng([geometry, K, d, weighted])
-    model = make_model(rng, geometry, K, d, shared=shared)
-    n = 2085 if d < 17 else 1177
-    X = make_rows(rng, model, n)
-    w = rng.uniform(0.0, 3.0, n) if weighted else None
-    return model, X, w, reference_pass(X, w, model)
+from tests.kernel_reference import (
+    DENSE,
+    DIAGONAL,
+    GEOMETRIES,
+    NAMES,
+    SIZES,
+    SPHERICAL,
+    TIED,
+    Model,
+    assert_same_bits,
+    assert_statistics_close,
+    make_model,
+    make_rows,
+    problem,
+    reference_components,
+    reference_moments,
+    reference_pass,
+)
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
@@ -450,130 +331,3 @@ def test_many_components_and_features(variant):
         X = make_rows(rng, model, 1100)
         got = _kernel.em_pass(X, None, None, *model.arguments(), 2)
         assert_statistics_close(got, reference_pass(X, None, model))
-
-
-BAD_CALLS = {
-    "means of another width": ({"means": np.zeros((3, 4))}, "4 columns, but X has 5"),
-    "means float32": ({"means": np.zeros((3, 5), np.float32)}, r"float64 array of shape \(3, 5\)"),
-    "factors too few": ({"factors": np.zeros((2, 5, 5))}, r"factors must be .*\(3, 5, 5\)"),
-    "log_weights too long": ({"log_weights": np.zeros(4)}, r"log_weights must be .*\(3,\)"),
-    "all empty": ({"log_weights": np.full(3, -np.inf)}, "no component"),
-    "log_weights NaN": ({"log_weights": np.full(3, np.nan)}, "log_weights"),
-    "factors NaN": ({"factors": np.full((3, 5, 5), np.nan)}, "factors of component 0"),
-    "means infinite": ({"means": np.full((3, 5), np.inf)}, r"means\[0\]"),
-    "weights too short": ({"weights": np.ones(3)}, r"weights must be .*\(10,\)"),
-    "labels int64": ({"labels": np.zeros(10, np.int64)}, "int32"),
-    "labels too great": ({"labels": np.full(10, 3, np.int32)}, "label 3 at row 0"),
-    "labels below -1": ({"labels": np.full(10, -2, np.int32)}, "label -2 at row 0"),
-    "X of integers": ({"X": np.zeros((10, 5), int)}, "X must be"),
-    "X with one dimension": ({"X": np.zeros(10)}, "X must be"),
-    "geometry": ({"geometry": 4}, "geometry"),
-    "threads": ({"n_threads": 0}, "n_threads"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_CALLS)
-def test_unusable_arguments_are_refused(case):
-    change, message = BAD_CALLS[case]
-    good = {
-        "X": np.zeros((10, 5)),
-        "weights": None,
-        "labels": None,
-        "log_weights": np.log(np.full(3, 1 / 3)),
-        "means": np.zeros((3, 5)),
-        "factors": np.stack([np.eye(5)] * 3),
-        "geometry": DENSE,
-        "n_threads": 1,
-    }
-    _kernel.em_pass(**good)
-    with pytest.raises(ValueError, match=message):
-        _kernel.em_pass(**(good | change))
-
-
-def test_outputs_must_be_writable_and_fit():
-    model, X, _, _ = problem(DENSE, 3, 5, False)
-    frozen = np.empty(len(X))
-    frozen.flags.writeable = False
-    for out in (frozen, np.empty(len(X) - 1), np.empty(2 * len(X))[::2]):
-        with pytest.raises(ValueError, match="log_density"):
-            _kernel.score(X, *model.arguments(), 1, log_density=out)
-
-
-def test_variants():
-    names = _kernel.variants()
-    assert names[-1] == "baseline"
-    assert _kernel.variant() in names
-    with pytest.raises(ValueError, match="baseline"):
-        _kernel.use_variant("abacus")
-
-
-def test_environment_forces_a_variant():
-    def run(name):
-        return subprocess.run(
-            [sys.executable, "-c", "from mixtura import _kernel; print(_kernel.variant())"],
-            env=os.environ | {"MIXTURA_KERNEL": name, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    for name in _kernel.variants():
-        assert run(name).stdout.strip() == name
-    refused = run("abacus")
-    assert refused.returncode != 0
-    assert "ImportError" in refused.stderr
-    assert "baseline" in refused.stderr
-
-
-def test_peak_is_a_speed(variant):
-    assert 0.1 < _kernel.fma_peak(1) < 1e4
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT of one thread")
-def test_ctrl_c_stops_a_pass():
-    code = """
-import sys, numpy as np
-from mixtura import _kernel
-X = np.random.default_rng(0).standard_normal((200_000, 40))
-K, d = 200, 40
-means, factors = X[:K].copy(), np.stack([np.eye(d)] * K)
-print("ready", flush=True)
-try:
-    while True:
-        _kernel.em_pass(X, None, None, np.zeros(K), means, factors, 0, 2)
-except KeyboardInterrupt:
-    print("stopped")
-"""
-    child = subprocess.Popen(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with child:
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(0.3)
-        start = time.perf_counter()
-        child.send_signal(2)
-        assert child.communicate(timeout=20)[0] == "stopped\n"
-    assert time.perf_counter() - start < 5
-
-
-def test_other_python_threads_run_meanwhile():
-    model, X, _, _ = problem(DENSE, 17, 16, False)
-    X = np.tile(X, (100, 1))
-    ticks, done = [], threading.Event()
-
-    def tick():
-        while not done.is_set():
-            ticks.append(time.perf_counter())
-            time.sleep(0.001)
-
-    ticker = threading.Thread(target=tick)
-    ticker.start()
-    start = time.perf_counter()
-    _kernel.em_pass(X, None, None, *model.arguments(), 1)
-    end = time.perf_counter()
-    done.set()
-    ticker.join()
-    assert sum(start < t < end for t in ticks) >= 5
