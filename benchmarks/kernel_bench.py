@@ -1,11 +1,14 @@
 """Seconds of one data pass of the compiled kernel, against the arithmetic peak of the machine.
 
     python benchmarks/kernel_bench.py [--case NAME]... [--variant NAME] [--json] [--overlap]
+    python benchmarks/kernel_bench.py --growth
 
 Operations are those of a pass that leaves nothing out, 2 N K d (d + 1) for dense covariances and
 8 N K d for diagonal ones: exponentials, reading and transposing count for nothing. The kernel
 skips rows that do not belong to a component, so where components lie apart the "speed" may
-exceed the peak; --overlap gives components on top of each other, where all work is done.
+exceed the peak; --overlap gives components on top of each other, where all work is done. --growth
+compares passes that skip with passes that do not, for 64 to 4,096 components: far apart, where
+skipping pays, and on top of each other, where it must not cost.
 Seconds are the least of several passes: they flatter by a few per cent. On a machine that others
 use take --cpu: CPU seconds over threads, which leaves out the time spent waiting for a core. The
 peak is the best of a few trials and is too low if the machine was busy throughout.
@@ -17,6 +20,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +85,47 @@ def make(case: Case, spread: float = 4.0) -> tuple:
     return X, np.full(case.K, -np.log(case.K)), start, factors
 
 
+def make_growth(K: int, spread: float, n: int = 40_000, d: int = 8) -> tuple:
+    """Data of K components with means spread N(0, I), and these components as the model."""
+    rng = np.random.default_rng(K)
+    means = spread * rng.standard_normal((K, d))
+    L = np.eye(d) + 0.4 * rng.standard_normal((K, d, d)) / np.sqrt(d)
+    labels = rng.integers(K, size=n)
+    X = means[labels] + np.einsum("nij,nj->ni", L[labels], rng.standard_normal((n, d)))
+    factors = np.tril(np.linalg.inv(np.linalg.cholesky(L @ L.transpose(0, 2, 1))))
+    return X, np.full(K, -np.log(K)), means, factors
+
+
+def growth(n_threads: int) -> Iterator[dict]:
+    """CPU seconds of passes with and without skipping, taken in turn: the least of each."""
+    for spread in (8.0, 3.0, 0.1):
+        for K in (64, 256, 1024, 4096):
+            X, *arguments = make_growth(K, spread)
+            seconds = {True: np.inf, False: np.inf}
+            for _ in range(max(3, 4096 // K)):
+                for skipping in seconds:
+                    _kernel.allow_skipping(skipping)
+                    start = time.process_time()
+                    _kernel.em_pass(X, None, None, *arguments, DENSE, n_threads)
+                    seconds[skipping] = min(seconds[skipping], time.process_time() - start)
+            row = {"spread": spread, "K": K, "d": 8, "n": len(X), "threads": n_threads}
+            yield row | {"skipping": seconds[True], "dense": seconds[False]}
+    _kernel.allow_skipping(True)
+
+
+def print_growth(n_threads: int, as_json: bool) -> None:
+    for row in growth(n_threads):
+        if as_json:
+            print(json.dumps(row | {"clock": "cpu", "variant": _kernel.variant()}), flush=True)
+            continue
+        skipping, dense = (row[name] / row["n"] * 1e6 for name in ("skipping", "dense"))
+        print(
+            f"spread {row['spread']:3.1f}  K {row['K']:4d}   skipping {skipping:6.2f} us/row   "
+            f"dense {dense:6.2f} us/row   ratio {dense / skipping:.2f}",
+            flush=True,
+        )
+
+
 def seconds_per_pass(X, arguments, geometry, n_threads, cpu=False, budget=1.5) -> float:
     """Least time of several passes, within a budget of seconds."""
     clock = (lambda: time.process_time() / n_threads) if cpu else time.perf_counter
@@ -112,12 +157,16 @@ def main() -> None:
     parser.add_argument("--variant", choices=_kernel.variants())
     parser.add_argument("--overlap", action="store_true", help="components on top of each other")
     parser.add_argument("--cpu", action="store_true", help="CPU seconds over threads")
+    parser.add_argument("--growth", action="store_true", help="against the number of components")
     parser.add_argument("--float32", action="store_true", help="rows in single precision")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     options = parser.parse_args()
     if options.variant:
         _kernel.use_variant(options.variant)
+    if options.growth:
+        print_growth(options.threads[0], options.json)
+        return
     peak = {t: max(_kernel.fma_peak(t) for _ in range(4)) for t in options.threads}
     machine = {"machine": platform.machine(), "variant": _kernel.variant()}
     if not options.json:
