@@ -13,6 +13,8 @@ from tests import oracle, reference
 from tests.oracle import Gaussians, Geometry
 
 SLOW_ITERATIONS = 300
+#: Longer runs of plain NumPy take minutes; the library's own tests make all of them.
+MOST_ITERATIONS = 1000
 GEOMETRIES: tuple[Geometry, ...] = ("dense", "tied", "diagonal", "spherical")
 GAUSSIAN_SETS = reference.names("gaussian")
 
@@ -23,7 +25,9 @@ def _fits(*, converged: bool) -> list[Any]:
         _case(name, fit)
         for name in GAUSSIAN_SETS
         for fit in reference.load(name).fits
-        if fit.model in oracle.GEOMETRY and (fit.converged.loglik is not None) == converged
+        if fit.model in oracle.GEOMETRY
+        and (fit.converged.loglik is not None) == converged
+        and not (fit.converged.iterations or 0) > MOST_ITERATIONS
     ]
 
 
@@ -60,7 +64,7 @@ def _mixture(rng: np.random.Generator, geometry: Geometry, K: int, d: int) -> Ga
 def test_em_reaches_the_log_likelihood_of_r(name: str, fit: reference.Fit) -> None:
     data = reference.load(name)
     run = oracle.em(data.X, data.initial_partition(fit.n_components), fit.model)
-    assert run.converged != fit.converged.reached_limit
+    assert run.converged
     assert run.loglik == pytest.approx(fit.converged.loglik, rel=1e-9)
     slack = 1e-12 * (1 + abs(run.loglik))
     assert np.diff(run.trace).min(initial=0.0) >= -slack
