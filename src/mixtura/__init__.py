@@ -33,6 +33,7 @@ _HOME = {
     "Care": "degenerate",
     "Fitted": "fitting",
     "fit_mixture": "fitting",
+    "cross_validate": "selection",
     "load": "loading",
     "MixturaError": "errors",
     "MixturaWarning": "errors",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from mixtura.fitting import Fitted, fit_mixture
     from mixtura.loading import load
     from mixtura.mixture import Mixture
+    from mixtura.selection import cross_validate
     from mixtura.source import DataSource, as_source
     from mixtura.stats import Stats
     from mixtura.stopping import Aitken, Gain, Outcome

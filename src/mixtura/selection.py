@@ -130,6 +130,7 @@ def cross_validate(
     sizes: Sequence[int],
     *,
     n_folds: int = 10,
+    folds: Ints | None = None,
     start: str = "auto",
     n_starts: int = 5,
     seed: int = 0,
@@ -154,6 +155,8 @@ def cross_validate(
     n_folds : int, default=10
         Folds, from 2 to the number of rows. The fold of a row depends on the seed and
         on the place of the row only.
+    folds : ndarray of int, shape (n,), optional
+        Fold of each row, counted from 0, in place of random ones.
     start : str, default="auto"
         See `fit_mixture`.
     n_starts : int, default=5
@@ -196,10 +199,9 @@ def cross_validate(
     if not sizes or min(sizes) < 1:
         raise UsageError.argument("sizes", sizes, "whole numbers >= 1")
     family, summary = prepare(family, source, max(sizes), executor)
-    if not 2 <= n_folds <= summary.n_rows:
-        raise UsageError.argument("n_folds", n_folds, f"from 2 to {summary.n_rows}, the rows")
     X, w = in_memory(source)
-    folds = fold_of_rows(len(X), n_folds, seed)
+    folds = fold_of_rows(len(X), n_folds, seed) if folds is None else _given_folds(folds, len(X))
+    n_folds = int(folds.max()) + 1
     methods, limits = portfolio(start, n_starts), Limits(max_iter, tol)
     job = _Job(family, X, w, sizes, folds, methods, seed, limits, executor)
     runner = family.runner()
@@ -216,14 +218,32 @@ def cross_validate(
 def fold_of_rows(n_rows: int, n_folds: int, seed: int) -> Ints:
     """Fold of each row, (n,): every `n_folds` rows in a row are dealt to different folds.
 
+    Raises
+    ------
+    UsageError
+        Fewer than two folds, or more than rows.
+
     Examples
     --------
     >>> fold_of_rows(7, 3, 0).tolist()
     [2, 1, 0, 1, 2, 0, 1]
     """
+    if not 2 <= n_folds <= n_rows:
+        raise UsageError.argument("n_folds", n_folds, f"from 2 to {n_rows}, the rows")
     n_deals = -(-n_rows // n_folds)
     deals = rng_for(seed, "folds", n_folds).random((n_deals, n_folds)).argsort(axis=1)
     return deals.ravel()[:n_rows].astype(np.int32)
+
+
+def _given_folds(folds: Ints, n_rows: int) -> Ints:
+    own = np.ascontiguousarray(folds, dtype=np.int32)
+    if own.shape != (n_rows,) or own.max() < 1 or len(np.unique(own)) != own.max() + 1:
+        raise UsageError.argument(
+            "folds",
+            f"array of shape {own.shape}",
+            f"of shape ({n_rows},), folds 0, 1, ... all used",
+        )
+    return own
 
 
 def in_memory(source: DataSource) -> tuple[Rows, Array | None]:
