@@ -531,3 +531,16 @@ def test_cross_validation_refuses_what_has_no_meaning():
         cross_validate(Gaussian(2), X, [])
     with pytest.raises(DataError, match="20"):
         cross_validate(Gaussian(2), X, [21])
+
+
+def test_folds_may_be_ones_own():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    source, sizes = as_source(X), [1, 2]
+    default = cross_validate(Gaussian(2), source, sizes, n_folds=5, n_starts=2)
+    own = cross_validate(Gaussian(2), source, sizes, folds=default.folds, n_starts=2)
+    np.testing.assert_array_equal(own.log_density, default.log_density)
+    other = cross_validate(Gaussian(2), source, sizes, folds=np.arange(60) % 3, n_starts=2)
+    assert other.folds.max() == 2
+    for wrong in (np.zeros(60), np.arange(59) % 3, 2 * (np.arange(60) % 2)):
+        with pytest.raises(UsageError, match="folds"):
+            cross_validate(Gaussian(2), source, sizes, folds=wrong)

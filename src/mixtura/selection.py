@@ -198,7 +198,7 @@ def cross_validate(
     sizes = tuple(sizes)
     if not sizes or min(sizes) < 1:
         raise UsageError.argument("sizes", sizes, "whole numbers >= 1")
-    family, summary = prepare(family, source, max(sizes), executor)
+    family, _ = prepare(family, source, max(sizes), executor)
     X, w = in_memory(source)
     folds = fold_of_rows(len(X), n_folds, seed) if folds is None else _given_folds(folds, len(X))
     n_folds = int(folds.max()) + 1
