@@ -28,6 +28,7 @@ struct Scratch {
     std::uint8_t* found;
     Sums sums;
     const TiedWork* tied = nullptr;  // when components share one dense covariance
+    bool bounds = false;  // whether first features tell which components need not be looked at
 
     Scratch(const Shape& shape, const Layout& layout, Carver& carver) {
         Index block_density = layout.block / layout.panel * layout.density_stride;

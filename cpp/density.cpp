@@ -110,10 +110,9 @@ constexpr SmallRows small_row_sizes[most_small_features] = {
 
 // R rows of the factor, first of them row i0, times the centred panel y. The packed factor has
 // for each column j < i0 its R entries, then the columns of the triangle, shorter and shorter.
-template <int R>
+template <int R, int V>
 MIXTURA_INLINE const double* tile_product(const double* factor, const double* y, Index i0,
-                                          Vec (&z)[R][tile_vectors]) {
-    constexpr int V = tile_vectors;
+                                          Vec (&z)[R][V]) {
     MIXTURA_UNROLL
     for (int r = 0; r < R; ++r) {
         MIXTURA_UNROLL
@@ -142,15 +141,15 @@ MIXTURA_INLINE const double* tile_product(const double* factor, const double* y,
     return factor;
 }
 
-template <int R>
+template <int R, int V>
 MIXTURA_INLINE const double* tile_square(const double* factor, const double* y, Index i0,
-                                         Vec (&square)[tile_vectors]) {
-    Vec z[R][tile_vectors];
-    factor = tile_product<R>(factor, y, i0, z);
+                                         Vec (&square)[V]) {
+    Vec z[R][V];
+    factor = tile_product<R, V>(factor, y, i0, z);
     MIXTURA_UNROLL
     for (int r = 0; r < R; ++r) {
         MIXTURA_UNROLL
-        for (int v = 0; v < tile_vectors; ++v) square[v] += z[r][v] * z[r][v];
+        for (int v = 0; v < V; ++v) square[v] += z[r][v] * z[r][v];
     }
     return factor;
 }
@@ -159,7 +158,7 @@ template <int R>
 const double* tile_whiten(const double* factor, const double* y, Index i0, double* out,
                           Index stride) {
     Vec z[R][tile_vectors];
-    factor = tile_product<R>(factor, y, i0, z);
+    factor = tile_product<R, tile_vectors>(factor, y, i0, z);
     MIXTURA_UNROLL
     for (int r = 0; r < R; ++r) {
         MIXTURA_UNROLL
@@ -169,12 +168,11 @@ const double* tile_whiten(const double* factor, const double* y, Index i0, doubl
 }
 
 // The ragged tile comes first, where it is a small triangle instead of a long thin strip.
-template <int R>
-const double* ragged_square(int rows, const double* factor, const double* y,
-                            Vec (&square)[tile_vectors]) {
+template <int R, int V>
+const double* ragged_square(int rows, const double* factor, const double* y, Vec (&square)[V]) {
     if constexpr (R > 0) {
-        if (rows == R) return tile_square<R>(factor, y, 0, square);
-        return ragged_square<R - 1>(rows, factor, y, square);
+        if (rows == R) return tile_square<R, V>(factor, y, 0, square);
+        return ragged_square<R - 1, V>(rows, factor, y, square);
     }
     return factor;
 }
@@ -189,29 +187,37 @@ const double* ragged_whiten(int rows, const double* factor, const double* y, dou
     return factor;
 }
 
+template <int V>
 MIXTURA_INLINE void centre_panel(const double* x, Index stride, const double* mean, Index d,
                                  double* y) {
-    for (Index j = 0; j < d; ++j, x += stride, y += tile_vectors * lanes) {
+    for (Index j = 0; j < d; ++j, x += stride, y += V * lanes) {
         MIXTURA_UNROLL
-        for (int v = 0; v < tile_vectors; ++v) store(y + v * lanes, load(x + v * lanes) - mean[j]);
+        for (int v = 0; v < V; ++v) store(y + v * lanes, load(x + v * lanes) - mean[j]);
+    }
+}
+
+// Squares of the first n_features rows of factor (x - mean); whole tiles of them.
+template <int V>
+MIXTURA_INLINE void tiled_squares(const Plan& plan, const double* x, Index stride,
+                                  Index n_features, Index k, double* y, Vec (&square)[V]) {
+    const Index d = plan.shape.n_features;
+    const int ragged = static_cast<int>(d % tile_rows);
+    centre_panel<V>(x, stride, plan.means + k * d, n_features, y);
+    MIXTURA_UNROLL
+    for (int v = 0; v < V; ++v) square[v] = splat(0);
+    const double* factor = plan.factors + k * plan.shape.triangle();
+    factor = ragged_square<tile_rows - 1, V>(ragged, factor, y, square);
+    for (Index i0 = ragged; i0 < n_features; i0 += tile_rows) {
+        factor = tile_square<tile_rows, V>(factor, y, i0, square);
     }
 }
 
 void tiled_block(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
-                 double* y, double* density, double* row_max) {
-    const Index d = plan.shape.n_features;
-    const int ragged = static_cast<int>(d % tile_rows);
+                 Index n_features, double* y, double* density, double* row_max) {
     for (Index k = 0; k < plan.shape.n_components; ++k) {
         for (Index g = 0; g < n_panels; ++g) {
-            centre_panel(x + g * layout.panel, layout.x_stride, plan.means + k * d, d, y);
             Vec square[tile_vectors];
-            MIXTURA_UNROLL
-            for (int v = 0; v < tile_vectors; ++v) square[v] = splat(0);
-            const double* factor = plan.factors + k * plan.shape.triangle();
-            factor = ragged_square<tile_rows - 1>(ragged, factor, y, square);
-            for (Index i0 = ragged; i0 < d; i0 += tile_rows) {
-                factor = tile_square<tile_rows>(factor, y, i0, square);
-            }
+            tiled_squares(plan, x + g * layout.panel, layout.x_stride, n_features, k, y, square);
             double* out = density + g * layout.density_stride + k * layout.panel;
             double* greatest = row_max + g * layout.panel;
             MIXTURA_UNROLL
@@ -220,6 +226,15 @@ void tiled_block(const Plan& plan, const Layout& layout, const double* x, Index 
             }
         }
     }
+}
+
+template <int V>
+void tiled_strip(const Plan& plan, const double* x, Index stride, Index k, double* y,
+                 double* density) {
+    Vec square[V];
+    tiled_squares(plan, x, stride, plan.shape.n_features, k, y, square);
+    MIXTURA_UNROLL
+    for (int v = 0; v < V; ++v) store(density + v * lanes, log_density(plan.constants[k], square[v]));
 }
 
 // The triangle of rows i0 .. i0+R-1 in the order in which tile_product reads it.
@@ -343,7 +358,7 @@ void tied_block(const Plan& plan, const Layout& layout, const double* x, Index n
     double* white = work;
     double* y = work + d * layout.x_stride;
     for (Index g = 0; g < n_panels; ++g) {
-        centre_panel(x + g * layout.panel, layout.x_stride, parts.centre, d, y);
+        centre_panel<tile_vectors>(x + g * layout.panel, layout.x_stride, parts.centre, d, y);
         double* out = white + g * layout.panel;
         const double* factor = parts.factor;
         factor = ragged_whiten<tile_rows - 1>(ragged, factor, y, out, layout.x_stride);
@@ -407,6 +422,30 @@ void component_log_density(const Plan& plan, const double* x, Index x_stride, In
     }
 }
 
+bool is_tiled(const Shape& shape) {
+    return shape.geometry == Geometry::dense && !is_small(shape);
+}
+
+Index bounding_features(const Shape& shape) {
+    const Index target = shape.n_features > 96 ? shape.n_features / 6 : 16;
+    Index ragged = shape.n_features % tile_rows;
+    return ragged + round_up(target - ragged, tile_rows);
+}
+
+void density_bounds(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
+                    double* work, double* bound, double* row_max) {
+    for (Index n = 0; n < n_panels * layout.panel; n += lanes) store(row_max + n, splat(-1e308));
+    tiled_block(plan, layout, x, n_panels, bounding_features(plan.shape), work, bound, row_max);
+}
+
+void tiled_log_density(const Plan& plan, const double* x, Index x_stride, Index n_vectors, Index k,
+                       double* work, double* density) {
+    for (; n_vectors > 1; n_vectors -= 2, x += 2 * lanes, density += 2 * lanes) {
+        tiled_strip<2>(plan, x, x_stride, k, work, density);
+    }
+    if (n_vectors == 1) tiled_strip<1>(plan, x, x_stride, k, work, density);
+}
+
 void log_densities(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
                    double* work, double* density, double* row_max) {
     const Shape& shape = plan.shape;
@@ -416,7 +455,7 @@ void log_densities(const Plan& plan, const Layout& layout, const double* x, Inde
             if (is_small(shape)) {
                 small_blocks[shape.n_features - 1](plan, layout, x, n_panels, density, row_max);
             } else {
-                tiled_block(plan, layout, x, n_panels, work, density, row_max);
+                tiled_block(plan, layout, x, n_panels, shape.n_features, work, density, row_max);
             }
             break;
         case Geometry::tied:

@@ -20,5 +20,15 @@ void log_densities(const Plan& plan, const Layout& layout, const double* x, Inde
 void component_log_density(const Plan& plan, const double* x, Index x_stride, Index n_vectors,
                            Index k, double* density);
 
+// Dense components with more features than that. The first few features alone give an upper bound
+// of a log-density, in the places of `log_densities`; then n_vectors vectors of rows under one
+// component, exactly.
+bool is_tiled(const Shape& shape);
+Index bounding_features(const Shape& shape);
+void density_bounds(const Plan& plan, const Layout& layout, const double* x, Index n_panels,
+                    double* work, double* bound, double* row_max);
+void tiled_log_density(const Plan& plan, const double* x, Index x_stride, Index n_vectors, Index k,
+                       double* work, double* density);
+
 }  // namespace MIXTURA_VARIANT
 }  // namespace mixtura

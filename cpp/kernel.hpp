@@ -82,6 +82,7 @@ struct Plan {
     const double* means;      // (K, d); zeros for empty components
     const double* constants;  // (K) log2 of weight * det(factor) * (2 pi)^(-d/2), or `impossible`
     const double* factors;    // packed by the variant
+    bool skipping = false;    // whether components may be left out where they cannot matter
 };
 
 // Plain scaled numbers from which a variant packs.

@@ -65,7 +65,8 @@ PlanStorage::PlanStorage(const Shape& shape, const Variant& variant) : variant_(
 
 void PlanStorage::set(const Model& model) {
     scale(model);
-    variant_.pack({model.shape, means_.get(), scaled_.get(), constants_.get(), skipping_allowed},
+    plan_.skipping = skipping_allowed;
+    variant_.pack({model.shape, means_.get(), scaled_.get(), constants_.get(), plan_.skipping},
                   packed_.get());
 }
 

@@ -1,4 +1,5 @@
 // One chunk of rows from data to statistics or scores, and the table of this variant's functions.
+#include "bounds.hpp"
 #include "pairs.hpp"
 
 namespace mixtura {
@@ -72,12 +73,22 @@ bool add_tied(const Plan& plan, const Layout& layout, Index n_panels, Index n_ve
     return by_shares;
 }
 
+bool any_known(const std::int32_t* labels, Index count) {
+    bool any = false;
+    for (Index n = 0; labels && n < count; ++n) any |= labels[n] >= 0;
+    return any;
+}
+
 // The rows in s.x, of weights s.weight, to sums; returns whether a part of them is in s.tied.
 bool em_loaded(const Plan& plan, const Layout& layout, bool weighted, const std::int32_t* labels,
                Span span, const Scratch& s, RowTotals& totals) {
     const Index n_panels = panels_for(layout, span.count);
     const Index n_components = plan.shape.n_components;
-    log_densities(plan, layout, s.x, n_panels, s.density_work, s.density, s.row_max);
+    if (s.bounds && !any_known(labels, span.count)) {
+        bounded_log_densities(plan, layout, n_panels, s);
+    } else {
+        log_densities(plan, layout, s.x, n_panels, s.density_work, s.density, s.row_max);
+    }
     if (labels) note_labels(layout, labels, span.count, s);
     if (layout.panel % (3 * lanes) == 0) {
         exponentiate<3>(layout, n_components, n_panels, s);
@@ -145,6 +156,11 @@ void em_chunk(const Plan& plan, const Rows& rows, Span chunk, double* memory, do
     RowTotals totals;
     bool shares_used = false;
     clear_sums(plan.shape, s.sums);
+    if (plan.skipping && may_use_bounds(plan.shape)) {
+        load_rows(rows.x, {chunk.first, chunk.count < layout.panel ? chunk.count : layout.panel},
+                  layout.panel, s.x, layout.x_stride);
+        s.bounds = worth_bounds(plan, layout, s);
+    }
     Index done = em_sparse(plan, layout, rows, chunk, s, carver, totals);
     for (; done < chunk.count; done += layout.block) {
         Index count = chunk.count - done < layout.block ? chunk.count - done : layout.block;

@@ -150,3 +150,62 @@ def test_overlapping_components_take_the_dense_way(variant, without_skipping, ge
         lambda: _kernel.em_pass(X, None, None, *model.arguments(), 1)
     )
     assert_same_bits(got, everything)
+
+
+# Dense components with many features: the first few features bound the log-density.
+
+MANY_FEATURES = [(6, 33), (20, 40), (9, 130)]
+
+
+@pytest.mark.parametrize(("K", "d"), MANY_FEATURES)
+@pytest.mark.parametrize("spread", [4.0, 1.0])
+def test_first_features_lose_nothing(variant, without_skipping, K, d, spread):
+    model, X, rng = well_spread(DENSE, K, d, 2300, spread)
+    w = rng.uniform(0, 2, len(X)) * (rng.random(len(X)) > 0.1)
+    for weights in (None, w):
+        everything, got = without_skipping(
+            lambda weights=weights: _kernel.em_pass(X, weights, None, *model.arguments(), 1)
+        )
+        compare(got, everything)
+    assert_statistics_close(got, reference_pass(X, w, model))
+
+
+def test_components_that_differ_in_the_last_features(variant, without_skipping):
+    # The first features say that all is well; only the last ones tell who a row belongs to.
+    model, X, rng = well_spread(DENSE, 12, 40, 2300, 6.0)
+    means = model.means.copy()
+    means[6:, :30] = means[:6, :30]
+    k = rng.integers(12, size=len(X))
+    L = np.linalg.inv(model.factors)
+    X = means[k] + np.einsum("nij,nj->ni", L[k], rng.standard_normal(X.shape))
+    X[rng.random(len(X)) < 0.05, 35:] += 1e4
+    model = model._replace(means=means)
+    labels = np.full(len(X), -1, np.int32)
+    labels[1100:1110] = k[1100:1110]
+    for known in (None, labels):
+        everything, got = without_skipping(
+            lambda known=known: _kernel.em_pass(X, None, known, *model.arguments(), 1)
+        )
+        compare(got, everything)
+        assert_statistics_close(got, reference_pass(X, None, model, known))
+
+
+def test_empty_components_among_many_features(variant, without_skipping):
+    model, X, _ = well_spread(DENSE, 12, 40, 1500, 4.0)
+    log_weights = model.log_weights.copy()
+    log_weights[[0, 5]] = -np.inf
+    arguments = (log_weights, *model.arguments()[1:])
+    everything, got = without_skipping(lambda: _kernel.em_pass(X, None, None, *arguments, 1))
+    compare(got, everything)
+    assert not got[0][[0, 5]].any()
+    X[3] = 1e200  # the square of this overflows
+    everything, got = without_skipping(lambda: _kernel.em_pass(X, None, None, *arguments, 1))
+    np.testing.assert_allclose(got[0], everything[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("spread", [0.2, 4.0])
+def test_threads_change_no_bit_with_many_features(variant, spread):
+    model, X, _ = well_spread(DENSE, 12, 33, 9000, spread)
+    one = _kernel.em_pass(X, None, None, *model.arguments(), 1)
+    for n_threads in (2, 5):
+        assert_same_bits(_kernel.em_pass(X, None, None, *model.arguments(), n_threads), one)
