@@ -14,8 +14,8 @@ from mixtura.families import Family
 from mixtura.source import Block
 from mixtura.stats import Array, IntArray, Rows, Stats
 
-#: Responsibilities that are held at once when rows are scored (32 MB).
-SLICE_NUMBERS = 1 << 22
+#: Responsibilities that are held at once when rows are scored (8 MB).
+SLICE_NUMBERS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
