@@ -26,22 +26,37 @@ inline double bounded_work(const Shape& shape, Index n_survivors, Index n_rows) 
     return part * part + 1.6 * double(n_survivors + n_rows) / pairs;
 }
 
-// Whether bounds are likely to pay for these rows: judged by the first panel, as if all features
-// were like the first ones. The judgement costs one panel of bounds.
+// How many bounds of the first panel are at least the limits of their rows.
+inline Index count_possible(const Plan& plan, const Layout& layout, const Scratch& s,
+                            const double* limit) {
+    Index count = 0;
+    for (Index k = 0; k < plan.shape.n_components; ++k) {
+        const double* bound = panel_of(layout, s, 0, k);
+        for (Index i = 0; i < layout.panel; ++i) count += bound[i] >= limit[i];
+    }
+    return count;
+}
+
+// Whether bounds pay, judged by the first panel of the chunk in s.x. First as if all features were
+// like the first ones, which costs one panel of bounds; if that looks well, by exact values.
 inline bool worth_bounds(const Plan& plan, const Layout& layout, const Scratch& s) {
-    const Index n = plan.shape.n_components;
+    constexpr double most_work = 0.8;
     density_bounds(plan, layout, s.x, 1, s.density_work, s.density, s.row_max);
     double rest = double(plan.shape.n_features) / double(bounding_features(plan.shape));
-    double highest = impossible;
-    for (Index k = 0; k < n; ++k) {
+    double highest = impossible, *limit = s.row_cross;
+    for (Index k = 0; k < plan.shape.n_components; ++k) {
         if (plan.constants[k] > highest) highest = plan.constants[k];
     }
-    Index survivors = 0;
     for (Index i = 0; i < layout.panel; ++i) {
-        double limit = highest - (highest - s.row_max[i]) * rest - lost_bits;
-        for (Index k = 0; k < n; ++k) survivors += panel_of(layout, s, 0, k)[i] >= limit;
+        limit[i] = highest - (highest - s.row_max[i]) * rest - lost_bits;
     }
-    return bounded_work(plan.shape, survivors, layout.panel) < 0.8;
+    Index guess = count_possible(plan, layout, s, limit);
+    if (bounded_work(plan.shape, guess, layout.panel) > most_work) return false;
+    log_densities(plan, layout, s.x, 1, s.density_work, s.density, s.row_max);
+    for (Index i = 0; i < layout.panel; ++i) limit[i] = s.row_max[i] - lost_bits;
+    density_bounds(plan, layout, s.x, 1, s.density_work, s.density, s.row_max);
+    Index survivors = count_possible(plan, layout, s, limit);
+    return bounded_work(plan.shape, survivors, layout.panel) < most_work;
 }
 
 // Lists the rows whose bound is at least `limit`. Without branches: guessing wrong costs more.

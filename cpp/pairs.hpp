@@ -10,7 +10,7 @@ namespace mixtura {
 namespace MIXTURA_VARIANT {
 
 // The first so many rows of a chunk tell whether the rest is worth it.
-constexpr Index n_probed = 128;
+constexpr Index n_probed = 32;
 
 struct PairWork {
     Index most_pairs;           // of a batch
@@ -258,7 +258,7 @@ inline Progress em_pairs(const Plan& plan, const Layout& layout, const Windows& 
         }
         so_far.n_seen += batch.n_rows;
         if (so_far.n_seen < loaded || loaded == chunk.count) continue;
-        if (2 * so_far.n_left > so_far.n_seen) break;
+        if (4 * so_far.n_left > so_far.n_seen) break;
         load_by_rows(layout, rows, {chunk.first + loaded, chunk.count - loaded}, s,
                      p.x + loaded * p.row_size, p.row_size);
         loaded = chunk.count;

@@ -19,7 +19,7 @@
 namespace mixtura {
 namespace MIXTURA_VARIANT {
 
-constexpr Index fewest_windows = 64, most_window_features = 32, window_cells = 64;
+constexpr Index fewest_windows = 128, most_window_features = 32, window_cells = 64;
 
 // With more than one candidate in so many components, working through lists loses.
 constexpr Index least_gain = 8;

@@ -55,7 +55,7 @@ def compare(got, everything, rtol=1e-14):
 
 
 @pytest.mark.parametrize("geometry", APART, ids=NAMES.get)
-@pytest.mark.parametrize(("K", "d"), [(64, 3), (100, 8), (130, 16), (600, 5)])
+@pytest.mark.parametrize(("K", "d"), [(128, 3), (150, 8), (130, 16), (600, 5)])
 def test_nothing_is_lost(variant, without_skipping, geometry, K, d):
     model, X, rng = well_spread(geometry, K, d, 2500)
     w = rng.uniform(0, 2, len(X)) * (rng.random(len(X)) > 0.1)
@@ -80,9 +80,9 @@ def test_work_is_left_out(variant, without_skipping, geometry):
 
 @pytest.mark.parametrize("geometry", APART, ids=NAMES.get)
 def test_rows_that_nobody_expects_are_seen_by_all(variant, without_skipping, geometry):
-    model, X, rng = well_spread(geometry, 100, 6, 3000)
-    X[rng.random(len(X)) < 0.2] *= 3
-    X[rng.random(len(X)) < 0.1] += 1e7
+    model, X, rng = well_spread(geometry, 150, 6, 3000)
+    X[rng.random(len(X)) < 0.1] *= 3
+    X[rng.random(len(X)) < 0.05] += 1e7
     everything, got = without_skipping(
         lambda: _kernel.em_pass(X, None, None, *model.arguments(), 1)
     )
@@ -112,8 +112,8 @@ def test_unequal_components(variant, without_skipping, geometry):
 
 @pytest.mark.parametrize("geometry", APART, ids=NAMES.get)
 def test_known_labels(variant, without_skipping, geometry):
-    model, X, rng = well_spread(geometry, 80, 4, 2500)
-    labels = np.where(rng.random(len(X)) < 0.3, rng.integers(80, size=len(X)), -1)
+    model, X, rng = well_spread(geometry, 140, 4, 2500)
+    labels = np.where(rng.random(len(X)) < 0.3, rng.integers(140, size=len(X)), -1)
     labels = labels.astype(np.int32)
     everything, got = without_skipping(
         lambda: _kernel.em_pass(X, None, labels, *model.arguments(), 1)
@@ -128,7 +128,7 @@ def test_known_labels(variant, without_skipping, geometry):
 
 @pytest.mark.parametrize("geometry", APART, ids=NAMES.get)
 def test_threads_change_no_bit(variant, geometry):
-    model, X, rng = well_spread(geometry, 100, 5, 20_000)
+    model, X, rng = well_spread(geometry, 150, 5, 20_000)
     X[rng.random(len(X)) < 0.05] *= 4
     one = _kernel.em_pass(X, None, None, *model.arguments(), 1)
     for n_threads in (2, 5):
@@ -136,7 +136,7 @@ def test_threads_change_no_bit(variant, geometry):
 
 
 def test_layout_of_rows_changes_no_bit(variant):
-    model, X, _ = well_spread(DENSE, 100, 5, 3000)
+    model, X, _ = well_spread(DENSE, 150, 5, 3000)
     X = X.astype(np.float32).astype(float)
     expected = _kernel.em_pass(X, None, None, *model.arguments(), 1)
     for rows in (np.asfortranarray(X), X.astype(np.float32), np.repeat(X, 2, axis=0)[::2]):
@@ -145,7 +145,7 @@ def test_layout_of_rows_changes_no_bit(variant):
 
 @pytest.mark.parametrize("geometry", APART, ids=NAMES.get)
 def test_overlapping_components_take_the_dense_way(variant, without_skipping, geometry):
-    model, X, _ = well_spread(geometry, 100, 5, 3000, spread=0.5)
+    model, X, _ = well_spread(geometry, 150, 5, 3000, spread=0.5)
     everything, got = without_skipping(
         lambda: _kernel.em_pass(X, None, None, *model.arguments(), 1)
     )
