@@ -145,13 +145,13 @@ _SPREAD = Case(
 )
 
 _ALL = (
-    Case("lecture-2d", 1_000_000, 2, 3),
+    Case("lecture-2d", 1_000_000, 2, 3, n_iter=40),
     Case("mid-10d", 500_000, 10, 10, n_iter=6),
     Case("wide-50d", 100_000, 50, 20, n_iter=4),
     Case("xwide-200d", 30_000, 200, 10, n_iter=4),
     Case("many-8d", 100_000, 8, 256, n_iter=4),
     Case("diag-20d", 500_000, 20, 32, "diag", n_iter=6),
-    Case("line-1d", 5_000_000, 1, 4, n_iter=6),
+    Case("line-1d", 5_000_000, 1, 4, n_iter=15),
     Case(
         "overlap-2d", 200_000, 2, 2, n_iter=1000, question=Question.TARGET, group="target",
         means=((0.0, 0.0), (0.8, 0.8)), covariance_noise=0.0,
