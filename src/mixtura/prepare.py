@@ -40,10 +40,10 @@ def prepare(
     if family.needs_profile:
         if summary.n_positive < 2:
             raise DataError.one_row()
-        if not getattr(family, "ridge", 0.0):
+        if family.needs_spread:
             _refuse_constant(source, summary)
         profile = measure(source, summary, executor)
-        if summary.n_positive > source.n_features and not getattr(family, "ridge", 0.0):
+        if family.needs_spread and summary.n_positive > source.n_features:
             warn_if_collinear(profile.covariance, source.columns)
         family = family.adapted(profile)
     return family, summary

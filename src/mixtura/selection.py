@@ -26,7 +26,6 @@ from mixtura.start import (
     portfolio,
     rng_for,
     sample_limit,
-    threads_of,
 )
 from mixtura.stats import Array, Rows
 from mixtura.stopping import Aitken
@@ -273,7 +272,7 @@ class _Job:
 
     def compiled(self, runner: Runner) -> dict[tuple[int, int], Mixture]:
         """Best mixtures by fold and size, all runs in few calls; cells without one are left out."""
-        n_threads = threads_of(self.executor)
+        n_threads = self.executor.threads()
         starts = [self._short_runs(runner, fold, n_threads) for fold in range(self.folds.max() + 1)]
         left_out = np.repeat(np.arange(len(starts), dtype=np.int32), [len(s) for s in starts])
         runs = Runs.joined(starts)

@@ -20,7 +20,7 @@ from mixtura import _kernel
 from mixtura.degenerate import Care
 from mixtura.em import Fit, estimate, fit_em, known_stats
 from mixtura.errors import DegenerateComponentError, MixturaWarning, UsageError
-from mixtura.executor import Executor, thread_count
+from mixtura.executor import Executor
 from mixtura.families import Family
 from mixtura.families.runs import DEGENERATE, Ints, Limits, Runs
 from mixtura.mixture import Mixture, from_stats
@@ -129,7 +129,7 @@ def initial_mixtures(
     runner = family.runner()
     mixtures, problem = [], ""
     if methods[0] != "random":
-        n_threads = threads_of(executor)
+        n_threads = executor.threads()
         labels, sizes = partitions(X, w, [n_components], methods, seed, n_threads)
         if runner is not None:
             runs = runner.from_partitions(X, block.w, labels, sizes, Limits(0), n_threads)
@@ -272,7 +272,7 @@ def best_run(
     if runner is not None:
         limits = Limits(min(max_iter, POLISH_STEPS), max((stop or Aitken()).tol, POLISH_TOL))
         (block,) = source.blocks()
-        n_threads = threads_of(executor)
+        n_threads = executor.threads()
         runs = Runs.of((mixture.weights, mixture.params) for mixture in mixtures)
         short = runner.onward(runs, block.X, block.w, Limits(SHORT_STEPS), n_threads)
         slack = POLISH_TOL * float(len(block.X) if block.w is None else block.w.sum())
@@ -297,11 +297,6 @@ def rank(fit: Fit) -> tuple[int, int, float]:
     """Sort key: components kept, then components off the boundary, then the objective."""
     boundary = int(fit.mixture.family.at_boundary(fit.mixture.params).sum())
     return fit.mixture.n_components, -boundary, fit.objective
-
-
-def threads_of(executor: Executor) -> int:
-    """Threads for work on a sample, which lies in this process wherever the rows are."""
-    return thread_count(getattr(executor, "n_threads", None))
 
 
 def standardised(X: Array, w: Array) -> Array:

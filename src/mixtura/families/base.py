@@ -108,6 +108,11 @@ class Family(ABC, Generic[P]):
         return ()
 
     @property
+    def needs_spread(self) -> bool:
+        """A constant column leaves the family without a density."""
+        return False
+
+    @property
     def monotone(self) -> bool:
         """The M step never lowers the log-likelihood. False for scoring steps (door C)."""
         return True

@@ -97,6 +97,11 @@ class Gaussian(Family[GaussianParams]):
         return ("covariances", "factors") if self.shape.is_shared else ()
 
     @property
+    def needs_spread(self) -> bool:
+        """Without a ridge every column must vary."""
+        return self.ridge == 0.0
+
+    @property
     def monotone(self) -> bool:
         """An added ridge leaves the path of EM."""
         return self.ridge == 0.0
