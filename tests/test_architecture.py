@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "stats", "_kernel"},
     {"families", "source"},
     {"mixture", "executor"},
-    {"accelerate", "degenerate", "em", "profile", "start", "stopping"},
+    {"accelerate", "degenerate", "em", "lockstep", "profile", "start", "stopping"},
     {"prepare", "selection", "fitting"},
     {"describe", "modelfile"},
     {"estimators"},

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Self
+from typing import Literal, Never, Self
 
 import numpy as np
 
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.executor import Executor
+from mixtura.lockstep import Asking, answered
 from mixtura.mixture import Mixture
 from mixtura.source import Block, DataSource
 from mixtura.stats import Array, Stats
@@ -33,6 +34,10 @@ class Event:
         return (
             f"iteration {self.iteration}: component {self.component} {self.action}, {self.reason}"
         )
+
+
+#: A mixture, its statistics, and what was mended.
+Mended = tuple[Mixture, Stats, tuple[Event, ...]]
 
 
 class Care:
@@ -64,15 +69,11 @@ class Care:
         """Return the same care for another run."""
         return Care(self.policy, self.n_rows)
 
-    def mend(
-        self,
-        mixture: Mixture,
-        stats: Stats,
-        source: DataSource,
-        executor: Executor,
-        iteration: int,
-    ) -> tuple[Mixture, Stats, tuple[Event, ...]]:
-        """Mend a mixture and its statistics before the M step; ordinary ones pass through."""
+    def mend(self, mixture: Mixture, stats: Stats, iteration: int) -> Asking[Mended]:
+        """Mend a mixture and its statistics before the M step; ordinary ones pass through.
+
+        Rows are asked for where they are needed, see `mixtura.lockstep`.
+        """
         empty = self._empty(stats)
         collapsed: list[int] = []
         if self.policy != "repair":
@@ -84,16 +85,16 @@ class Care:
         if not empty and not collapsed:
             return mixture, stats, ()
         if self.policy == "raise":
-            self._raise(mixture, stats, source, executor, empty, collapsed)
+            yield from self._raise(mixture, stats, empty, collapsed)
         if self.policy == "repair" and self._reseeded < RESEEDS * mixture.n_components:
             self._reseeded += len(empty)
-            return self._reseed(mixture, stats, source, executor, empty, iteration)
+            return (yield from self._reseed(mixture, stats, empty, iteration))
         return self._drop(mixture, stats, [*empty, *collapsed], iteration)
 
     def check(self, mixture: Mixture, stats: Stats, source: DataSource, executor: Executor) -> None:
         """Refuse a final mixture that is degenerate, under the policy "raise"."""
         if self.policy == "raise":
-            self.mend(mixture, stats, source, executor, 0)
+            answered(self.mend(mixture, stats, 0), source, executor)
 
     def _empty(self, stats: Stats) -> list[int]:
         if self.n_rows is None or len(stats.weight) == 1:
@@ -102,17 +103,11 @@ class Care:
         return [int(k) for k in np.flatnonzero(stats.weight < least * (1 - 1e-9))]
 
     def _reseed(
-        self,
-        mixture: Mixture,
-        stats: Stats,
-        source: DataSource,
-        executor: Executor,
-        empty: list[int],
-        iteration: int,
-    ) -> tuple[Mixture, Stats, tuple[Event, ...]]:
+        self, mixture: Mixture, stats: Stats, empty: list[int], iteration: int
+    ) -> Asking[Mended]:
         """Give each empty component the worst explained row and the others' pooled spread."""
         family, n_components = mixture.family, mixture.n_components
-        worst = executor.reduce(partial(worst_rows, mixture, len(empty)), source)
+        worst = yield partial(worst_rows, mixture, len(empty))
         order = np.arange(n_components)
         order[empty] = int(np.argmax(stats.weight))
         params = family.take(mixture.params, order)
@@ -137,9 +132,7 @@ class Care:
             tuple(events),
         )
 
-    def _drop(
-        self, mixture: Mixture, stats: Stats, gone: list[int], iteration: int
-    ) -> tuple[Mixture, Stats, tuple[Event, ...]]:
+    def _drop(self, mixture: Mixture, stats: Stats, gone: list[int], iteration: int) -> Mended:
         kept = np.setdiff1d(np.arange(mixture.n_components), gone)
         if not len(kept):
             raise DegenerateComponentError.empty(gone[0], float(stats.weight[gone[0]] / stats.mass))
@@ -154,14 +147,8 @@ class Care:
         )
 
     def _raise(
-        self,
-        mixture: Mixture,
-        stats: Stats,
-        source: DataSource,
-        executor: Executor,
-        empty: list[int],
-        collapsed: list[int],
-    ) -> None:
+        self, mixture: Mixture, stats: Stats, empty: list[int], collapsed: list[int]
+    ) -> Asking[Never]:
         if empty:
             raise DegenerateComponentError.empty(
                 empty[0], float(stats.weight[empty[0]] / stats.mass)
@@ -171,7 +158,7 @@ class Care:
         if mixture.n_components == 1:
             shape = getattr(mixture.family, "covariance", mixture.family.name)
             raise DegenerateComponentError.unidentified(shape, n_effective, mixture.n_features)
-        nearest = executor.reduce(partial(owned_rows, mixture, k, int(n_effective + 0.5)), source)
+        nearest = yield partial(owned_rows, mixture, k, int(n_effective + 0.5))
         raise DegenerateComponentError.collapsed(k, n_effective, sorted(nearest.rows[:5]))
 
 

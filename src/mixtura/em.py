@@ -1,8 +1,9 @@
-"""Expectation-maximisation: a generator of steps, and the function that drains it.
+"""Expectation-maximisation: one loop that asks for statistics, and what drives it.
 
-At heart `em_steps` is three lines: statistics of the current mixture, yield,
-next mixture. Weights, labels, files, threads and clusters change how the
-statistics are made; they never add a loop.
+At heart `Run.advance` is two lines: the next mixture, its statistics. Statistics are
+asked for, not computed, so one loop serves a single run (`em_steps`, `fit_em`) and many
+runs over one stream (`em_run`, see `mixtura.lockstep`). Weights, labels, files, threads
+and clusters change how the statistics are made; they never add a loop.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mixtura.errors import UsageError
 from mixtura.executor import Executor, Local
 from mixtura.families import Family
 from mixtura.families.base import SLICE_ROWS
+from mixtura.lockstep import Asking, answered
 from mixtura.mixture import Mixture, from_stats
 from mixtura.source import Block, DataSource
 from mixtura.stats import Array, Stats, tree_sum
@@ -130,29 +132,9 @@ def em_steps(
     True
     """
     executor = executor or Local()
-    care = (care or Care()).fresh()
-    accelerator = Anderson() if accelerate else None
-    step: Step | None = None
-    proposal: Mixture | None = None
-    events: tuple[Event, ...] = ()
-    n_passes, n_threads = 0, executor.threads()
+    run = Run(mixture, executor.threads(), care=care, accelerate=accelerate)
     while True:
-        stats = executor.reduce(mixture.expect, source)
-        n_passes += 1
-        if accelerator and proposal and step and not stats.loglik >= step.objective:
-            accelerator.reject()
-            proposal, mixture = None, step.mixture.maximise(step.stats, n_threads)
-            continue
-        iteration = step.iteration + 1 if step else 0
-        step = Step(mixture, stats, iteration, n_passes, proposal is not None, events)
-        yield step
-        mixture, stats, events = care.mend(mixture, stats, source, executor, step.iteration + 1)
-        if accelerator and not events:
-            proposal = accelerator.propose(mixture, stats)
-        elif accelerator:
-            accelerator.clear()
-            proposal = None
-        mixture = proposal or mixture.maximise(stats, n_threads)
+        yield answered(run.advance(), source, executor)
 
 
 def fit_em(
@@ -219,12 +201,33 @@ def fit_em(
     >>> fit.outcome.name, fit.mixture.params.rate.round(2).ravel().tolist()
     ('CONVERGED', [0.33, 8.99])
     """
+    executor = executor or Local()
+    run = em_run(
+        mixture, executor.threads(), stop=stop, max_iter=max_iter, care=care,
+        accelerate=accelerate, keep_mixtures=keep_mixtures, watch=watch,
+    )  # fmt: skip
+    return answered(run, source, executor)
+
+
+def em_run(
+    mixture: Mixture,
+    n_threads: int = 1,
+    *,
+    stop: Aitken | Gain | None = None,
+    max_iter: int = 1000,
+    care: Care | None = None,
+    accelerate: bool = False,
+    keep_mixtures: bool = False,
+    watch: Callable[[Step], None] | None = None,
+) -> Asking[Fit]:
+    """Fit a mixture as `fit_em` does, by asking for passes: see `mixtura.lockstep`."""
     stop = stop or Aitken()
     steps: list[Step] = []
     first = 0  # the first step since the last event: what the stop rule may compare
     outcome = Outcome.MAX_ITER
-    steps_of = em_steps(mixture, source, executor=executor, care=care, accelerate=accelerate)
-    for step in steps_of:
+    run = Run(mixture, n_threads, care=care, accelerate=accelerate)
+    while True:
+        step = yield from run.advance()
         if step.events:
             first = len(steps)
         elif steps and (ended := _fallen(step, steps[-1].objective, stop.tol)):
@@ -241,6 +244,73 @@ def fit_em(
         if step.iteration >= max_iter:
             break
     return _finish(steps, outcome, keep_mixtures)
+
+
+class Run:
+    """The loop: one run of EM that knows neither the data nor when to stop.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Starting point.
+    n_threads : int, default=1
+        Threads of the M steps, in the process of the caller.
+    care, accelerate
+        See `em_steps`.
+    """
+
+    def __init__(
+        self,
+        mixture: Mixture,
+        n_threads: int = 1,
+        *,
+        care: Care | None = None,
+        accelerate: bool = False,
+    ) -> None:
+        self._start = mixture
+        self._step: Step | None = None
+        self._n_threads = n_threads
+        self._n_passes = 0
+        self._care = (care or Care()).fresh()
+        self._accelerator = Anderson() if accelerate else None
+
+    def advance(self) -> Asking[Step]:
+        """Ask for the passes of the next step, and return it; the first is the start itself."""
+        before = self._step
+        if before is None:
+            return (yield from self._taken(self._start))
+        mixture, stats, events = yield from self._care.mend(
+            before.mixture, before.stats, before.iteration + 1
+        )
+        proposal = self._proposal(mixture, stats, events)
+        if proposal is not None:
+            step = yield from self._taken(proposal, mixed=True)
+            if step.objective >= before.objective:
+                return step
+            assert self._accelerator is not None
+            self._accelerator.reject()
+            self._step = before
+        return (yield from self._taken(mixture.maximise(stats, self._n_threads), events=events))
+
+    def _taken(
+        self, mixture: Mixture, *, mixed: bool = False, events: tuple[Event, ...] = ()
+    ) -> Asking[Step]:
+        """The step to a mixture, with the statistics of the data under it."""
+        stats = yield mixture.expect
+        self._n_passes += 1
+        iteration = 0 if self._step is None else self._step.iteration + 1
+        self._step = Step(mixture, stats, iteration, self._n_passes, mixed, events)
+        return self._step
+
+    def _proposal(
+        self, mixture: Mixture, stats: Stats, events: tuple[Event, ...]
+    ) -> Mixture | None:
+        if self._accelerator is None:
+            return None
+        if events:
+            self._accelerator.clear()
+            return None
+        return self._accelerator.propose(mixture, stats)
 
 
 def estimate(
