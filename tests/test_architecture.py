@@ -15,7 +15,7 @@ PACKAGE = Path(importlib.util.find_spec("mixtura").origin).parent
 #: Rooms of the house, lowest first; a room may use its own floor and those below.
 FLOORS = [
     {"errors", "stats", "_kernel"},
-    {"families", "source"},
+    {"families", "source", "weighting"},
     {"mixture", "executor"},
     {"accelerate", "degenerate", "em", "lockstep", "profile", "start", "stopping"},
     {"prepare", "selection", "fitting"},

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
-from mixtura.mixture import Mixture, from_stats
+from mixtura.mixture import Mixture
 from mixtura.stats import Array, Stats
 
 #: Residual differences that are cancelled. More remember what no longer holds,
@@ -61,7 +61,7 @@ class Anderson:
     def propose(self, mixture: Mixture, stats: Stats) -> Mixture | None:
         """Take note of a mixture and its statistics; return a combination, or None for plain EM."""
         if self._reference is None:
-            if not self._crawls(stats):
+            if not self._crawls(mixture, stats):
                 return None
             self._reference = mixture
             self._scale = mixture.family.statistic_scale(stats.total.shape[1])
@@ -85,9 +85,9 @@ class Anderson:
         self._rejections += 1
         self._rest = min(2 * self._rejections, LONGEST_REST)
 
-    def _crawls(self, stats: Stats) -> bool:
+    def _crawls(self, mixture: Mixture, stats: Stats) -> bool:
         """Tell whether plain steps gain little, and each about as much as the one before."""
-        self._objectives = [*self._objectives, stats.loglik][-5:]
+        self._objectives = [*self._objectives, stats.loglik + mixture.log_prior][-5:]
         gains = np.diff(self._objectives)
         return (
             len(stats.weight) > 1
@@ -122,5 +122,5 @@ class Anderson:
             stats, weight=weight, total=total.reshape(K, p) * self._scale, shared=shared
         )
         with np.errstate(all="ignore"):  # outside of the family's domain: `problem` says so
-            mixture = from_stats(family, combined, self._reference.params)
+            mixture = self._reference.maximise(combined)
         return mixture if family.problem(mixture.params) is None else None

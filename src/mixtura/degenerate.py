@@ -44,7 +44,8 @@ class Care:
     """Looks after degenerate components between the E step and the M step.
 
     A component is empty when its weight is below that of one row; it has
-    collapsed when its covariance touches the floor.
+    collapsed when its covariance touches the floor. Where a sparse prior of the
+    weights takes a component away, it leaves whatever the policy.
 
     Parameters
     ----------
@@ -74,7 +75,11 @@ class Care:
 
         Rows are asked for where they are needed, see `mixtura.lockstep`.
         """
-        empty = self._empty(stats)
+        gone = np.flatnonzero(mixture.weighting.vanished(stats.weight))
+        if len(gone):
+            reason = f"the prior of the weights outweighs its {stats.weight[gone[0]]:.2g} rows"
+            return self._drop(mixture, stats, gone.tolist(), iteration, reason)
+        empty = [] if mixture.weighting.is_sparse else self._empty(stats)
         collapsed: list[int] = []
         if self.policy != "repair":
             collapsed = [
@@ -132,12 +137,14 @@ class Care:
             tuple(events),
         )
 
-    def _drop(self, mixture: Mixture, stats: Stats, gone: list[int], iteration: int) -> Mended:
+    def _drop(
+        self, mixture: Mixture, stats: Stats, gone: list[int], iteration: int, reason: str = ""
+    ) -> Mended:
         kept = np.setdiff1d(np.arange(mixture.n_components), gone)
         if not len(kept):
             raise DegenerateComponentError.empty(gone[0], float(stats.weight[gone[0]] / stats.mass))
         events = tuple(
-            Event(iteration, k, "dropped", f"it had {stats.weight[k]:.2g} effective rows")
+            Event(iteration, k, "dropped", reason or f"it had {stats.weight[k]:.2g} effective rows")
             for k in sorted(gone)
         )
         return (

@@ -26,6 +26,7 @@ from mixtura.mixture import Mixture, from_stats
 from mixtura.source import Block, DataSource
 from mixtura.stats import Array, Stats, tree_sum
 from mixtura.stopping import SETTLING, Aitken, Gain, Outcome
+from mixtura.weighting import Weighting
 
 #: A fall of the objective by more than this fraction is more than rounding.
 ROUNDING = 1e-10
@@ -41,11 +42,12 @@ class Step:
     n_passes: int
     mixed: bool = False  # made by combining earlier statistics, not by a plain EM step
     events: tuple[Event, ...] = ()
+    log_prior: float = 0.0  # of `mixture`
 
     @property
     def objective(self) -> float:
-        """Log-likelihood of `mixture` in nats."""
-        return self.stats.loglik
+        """Log-likelihood of `mixture`, plus the log prior where there is one, in nats."""
+        return self.stats.loglik + self.log_prior
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Trace:
     Attributes
     ----------
     objective : ndarray
-        Log-likelihood in nats.
+        Log-likelihood, plus the log prior where there is one, in nats.
     expected_complete, entropy : ndarray
         The two terms of the bound, in nats; after each E step their sum is
         the log-likelihood.
@@ -82,8 +84,8 @@ class Fit:
 
     @property
     def objective(self) -> float:
-        """Log-likelihood of `mixture` in nats."""
-        return self.stats.loglik
+        """Log-likelihood of `mixture`, plus the log prior where there is one, in nats."""
+        return self.stats.loglik + self.mixture.log_prior
 
     @property
     def n_iter(self) -> int:
@@ -299,7 +301,9 @@ class Run:
         stats = yield mixture.expect
         self._n_passes += 1
         iteration = 0 if self._step is None else self._step.iteration + 1
-        self._step = Step(mixture, stats, iteration, self._n_passes, mixed, events)
+        self._step = Step(
+            mixture, stats, iteration, self._n_passes, mixed, events, mixture.log_prior
+        )
         return self._step
 
     def _proposal(
@@ -320,6 +324,7 @@ def estimate(
     *,
     executor: Executor | None = None,
     responsibilities: Array | None = None,
+    weighting: Weighting | None = None,
 ) -> Mixture:
     """One M step from known labels or given responsibilities: no iteration.
 
@@ -340,6 +345,8 @@ def estimate(
         Where blocks are processed.
     responsibilities : ndarray of shape (n, K), optional
         Used in place of labels; rows of the source in order.
+    weighting : Weighting, optional
+        What is known of the weights beforehand. Default: nothing.
 
     Returns
     -------
@@ -359,7 +366,8 @@ def estimate(
     for _ in range(2 if family.centred else 1):
         params = None if mixture is None else mixture.params
         task = partial(known_stats, family, params, n_components, responsibilities)
-        mixture = from_stats(family, executor.reduce(task, source), params)
+        stats = executor.reduce(task, source)
+        mixture = from_stats(family, stats, params, weighting=weighting)
     assert mixture is not None
     return mixture
 
@@ -423,7 +431,7 @@ def _light(step: Step, newer: Step) -> Step:
 
 def _finish(steps: list[Step], outcome: Outcome, keep_mixtures: bool) -> Fit:
     trace = Trace(
-        np.array([step.stats.loglik for step in steps]),
+        np.array([step.objective for step in steps]),
         np.array([step.stats.expected_complete for step in steps]),
         np.array([step.stats.entropy for step in steps]),
         tuple(step.mixture for step in steps) if keep_mixtures else (),

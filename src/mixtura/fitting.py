@@ -30,6 +30,7 @@ from mixtura.start import (
 )
 from mixtura.stats import Array
 from mixtura.stopping import Aitken, Gain, Outcome
+from mixtura.weighting import FREE, Weighting
 
 #: Starts of a plain call.
 N_STARTS = 10
@@ -53,7 +54,8 @@ class Fitted:
     outcome : Outcome
         Why the fit ended.
     trace : Trace
-        Objective and bound per iteration, the start first.
+        Objective and bound per iteration, the start first. The objective holds
+        the log prior where there is one; `log_likelihood` does not.
     n_rows : int
         Rows used.
     mass : float
@@ -116,6 +118,7 @@ def fit_mixture(
     start: Start = "auto",
     n_starts: int = N_STARTS,
     adjust: Callable[[Mixture], Mixture] | None = None,
+    weighting: Weighting | None = None,
     stop: Aitken | Gain | None = None,
     max_iter: int = 1000,
     accelerate: bool = True,
@@ -144,6 +147,8 @@ def fit_mixture(
         How many starts a word makes; the best run counts.
     adjust : callable, optional
         Changes each initial mixture, for example to put given means into it.
+    weighting : Weighting, optional
+        What is known of the weights: `mixtura.weighting`. Default: nothing.
     stop : Aitken or Gain, optional
         Stopping rule; default ``Aitken(1e-8)``.
     max_iter : int, default=1000
@@ -198,9 +203,12 @@ def fit_mixture(
             "executor": executor, "care": care, "stop": stop, "max_iter": max_iter,
             "accelerate": accelerate, "keep_mixtures": keep_mixtures,
         }  # fmt: skip
+        weighting = weighting or FREE
+        weighting.check(n_components)
         fit, keeps_order = _run(
-            family, source, summary, n_components, start, n_starts, adjust, seed, watch, options
-        )
+            family, source, summary, n_components, start, n_starts, adjust, weighting, seed,
+            watch, options,
+        )  # fmt: skip
         care.check(fit.mixture, fit.stats, source, executor)
         closing = executor.reduce(partial(Closing.of, fit.mixture), source)
         unlabelled = fit.stats
@@ -246,6 +254,7 @@ def _run(
     start: Start,
     n_starts: int,
     adjust: Callable[[Mixture], Mixture] | None,
+    weighting: Weighting,
     seed: int,
     watch: Callable[[Step], None] | None,
     options: dict[str, Any],
@@ -258,7 +267,7 @@ def _run(
     if everything or one or (known is not None and isinstance(start, str)):
         if known is not None:
             refuse_unseen(known)
-        mixture = estimate(family, source, n_components, executor=executor)
+        mixture = estimate(family, source, n_components, executor=executor, weighting=weighting)
         if family.closed_form and (everything or one):
             fit = fit_em(mixture, source, **{**options, "max_iter": 0})
             return replace(fit, outcome=Outcome.CLOSED_FORM), True
@@ -266,12 +275,13 @@ def _run(
     if not isinstance(start, str):
         mixture = given_start(family, source, summary, n_components, start, executor)
         mixture = adjust(mixture) if adjust else mixture
-        return fit_em(mixture, source, watch=watch, **options), True
+        return fit_em(mixture.under(weighting), source, watch=watch, **options), True
     methods = portfolio(start, n_starts)
     sample = draw_sample(source, summary, n_components, seed)
     mixtures = initial_mixtures(family, sample, n_components, methods, seed, executor)
     if adjust:
         mixtures = [adjust(mixture) for mixture in mixtures]
+    mixtures = [mixture.under(weighting) for mixture in mixtures]
     best = mixtures[0]
     if len(mixtures) > 1:
         explored = {

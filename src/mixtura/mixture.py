@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families import Family
 from mixtura.source import Block
 from mixtura.stats import Array, IntArray, Rows, Stats
+from mixtura.weighting import FREE, Weighting
+
+if TYPE_CHECKING:
+    from mixtura.families.runs import Runner
 
 #: Responsibilities that are held at once when rows are scored (8 MB).
 SLICE_NUMBERS = 1 << 20
@@ -30,6 +34,8 @@ class Mixture:
         Mixing proportions, >= 0, summing to one.
     params : NamedTuple
         The family's parameters, leading axis K (or 1 where shared).
+    weighting : Weighting, optional
+        What is known of the weights beforehand. Default: nothing.
 
     Examples
     --------
@@ -43,6 +49,7 @@ class Mixture:
     family: Family[Any]
     weights: Array
     params: Any
+    weighting: Weighting = FREE
 
     def __post_init__(self) -> None:
         weights = np.asarray(self.weights, dtype=float)
@@ -67,8 +74,14 @@ class Mixture:
 
     @property
     def n_free(self) -> int:
-        """Free parameters: those of the components and K - 1 weights."""
-        return self.family.n_free(self.n_components) + self.n_components - 1
+        """Free parameters: those of the components and of the weights."""
+        n_components = self.n_components
+        return self.family.n_free(n_components) + self.weighting.n_free(n_components)
+
+    @property
+    def log_prior(self) -> float:
+        """Log prior density of weights and parameters in nats, up to a constant; 0 without one."""
+        return self.weighting.log_prior(self.weights) + self.family.log_prior(self.params)
 
     @property
     def means(self) -> Array:
@@ -91,7 +104,22 @@ class Mixture:
 
     def maximise(self, stats: Stats, n_threads: int = 1) -> Mixture:
         """M step: the next mixture, from statistics of this one."""
-        return from_stats(self.family, stats, self.params, n_threads)
+        return from_stats(self.family, stats, self.params, n_threads, self.weighting)
+
+    def under(self, weighting: Weighting) -> Mixture:
+        """Return the mixture with its weights made to agree with a weighting.
+
+        Raises
+        ------
+        UsageError
+            The weighting is for another number of components.
+        """
+        weighting.check(self.n_components)
+        return replace(self, weights=weighting.begin(self.weights), weighting=weighting)
+
+    def runner(self) -> Runner | None:
+        """Compiled code for whole runs, where it knows the family and the weighting."""
+        return self.family.runner() if self.weighting.is_plain else None
 
     def log_density(self, X: Rows, n_threads: int = 1) -> Array:
         """Log-density of each row, (n,), in nats. May be positive: densities exceed one."""
@@ -125,7 +153,10 @@ class Mixture:
         """Select components in the order given; their weights are scaled to sum to one."""
         weights = self.weights[order]
         return replace(
-            self, weights=weights / weights.sum(), params=self.family.take(self.params, order)
+            self,
+            weights=weights / weights.sum(),
+            params=self.family.take(self.params, order),
+            weighting=self.weighting.take(order),
         )
 
     def canonical(self) -> Mixture:
@@ -142,9 +173,15 @@ class Mixture:
 
 
 def from_stats(
-    family: Family[Any], stats: Stats, previous: Any = None, n_threads: int = 1
+    family: Family[Any],
+    stats: Stats,
+    previous: Any = None,
+    n_threads: int = 1,
+    weighting: Weighting | None = None,
 ) -> Mixture:
     """M step: the mixture that maximises the expected complete-data log-likelihood.
+
+    Where there are priors, their log-density is part of what is maximised.
 
     Raises
     ------
@@ -154,4 +191,6 @@ def from_stats(
     total = stats.weight.sum()
     if not total > 0:
         raise DegenerateComponentError.empty(0, 0.0)
-    return Mixture(family, stats.weight / total, family.m_step(stats, previous, n_threads))
+    weighting = weighting or FREE
+    weights = weighting.weights(stats.weight)
+    return Mixture(family, weights, family.m_step(stats, previous, n_threads), weighting)

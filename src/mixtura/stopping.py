@@ -28,6 +28,11 @@ class Evaluated(Protocol):
         ...
 
     @property
+    def objective(self) -> float:
+        """What is maximised, in nats."""
+        ...
+
+    @property
     def mixed(self) -> bool:
         """The step is a combination of earlier ones, not a plain EM step."""
         ...
@@ -73,7 +78,7 @@ class Aitken:
         """
         if len(run) < 3:
             return False
-        l1, l2, l3 = (step.stats.loglik for step in run[-3:])
+        l1, l2, l3 = (step.objective for step in run[-3:])
         gain, before, mass = l3 - l2, l2 - l1, run[-1].stats.mass
         if abs(gain) <= 4 * np.finfo(float).eps * abs(l3):
             return True
@@ -98,4 +103,4 @@ class Gain:
         """Tell whether a run may stop after these steps."""
         if len(run) < 2:
             return False
-        return abs(run[-1].stats.loglik - run[-2].stats.loglik) < self.tol * run[-1].stats.mass
+        return abs(run[-1].objective - run[-2].objective) < self.tol * run[-1].stats.mass

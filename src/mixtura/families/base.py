@@ -181,6 +181,11 @@ class Family(ABC, Generic[P]):
         """Compiled code for whole runs on rows in memory, where the family has it."""
         return None
 
+    def log_prior(self, params: P) -> float:
+        """Log prior density of the parameters in nats, up to a constant; 0 without a prior."""
+        del params
+        return 0.0
+
     def recentre(self, stats: Stats, current: P, reference: P) -> Stats:
         """Statistics taken at `current` parameters, as if they had been taken at `reference`."""
         del current, reference

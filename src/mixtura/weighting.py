@@ -1,0 +1,224 @@
+"""What is known of the mixing weights before the data: nothing, that they are equal, or a prior.
+
+A weighting is a value. It turns the weight of each component's rows into mixing
+proportions (the weights' part of the M step), counts what it leaves free, and
+adds its log prior to the objective.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mixtura.errors import UsageError
+from mixtura.stats import Array, BoolArray, IntArray
+
+
+class Weighting(ABC):
+    """How mixing weights follow from the weight of each component's rows."""
+
+    #: Nothing is known: compiled runs assume this.
+    is_plain: ClassVar[bool] = False
+
+    #: The components of a run may become fewer, as a part of the estimate.
+    is_sparse: bool = False
+
+    @abstractmethod
+    def weights(self, n: Array) -> Array:
+        """Mixing weights (K,), from each component's expected number of rows `n` (K,)."""
+
+    @abstractmethod
+    def n_free(self, n_components: int) -> int:
+        """How many weights are free."""
+
+    def log_prior(self, weights: Array) -> float:
+        """Log prior density of the weights in nats, up to a constant."""
+        del weights
+        return 0.0
+
+    def begin(self, weights: Array) -> Array:
+        """Weights of a start, made to agree with this weighting."""
+        return weights
+
+    def vanished(self, n: Array) -> BoolArray:
+        """Tell which components get no weight at all, (K,); they leave the mixture."""
+        return np.zeros(len(n), dtype=bool)
+
+    def take(self, order: IntArray) -> Weighting:
+        """Return the weighting of some components, in the order given."""
+        del order
+        return self
+
+    def check(self, n_components: int) -> None:
+        """Refuse a number of components that this weighting is not for."""
+        del n_components
+
+    @abstractmethod
+    def config(self) -> Any:
+        """What `find_weighting` makes it from again: a word or numbers."""
+
+
+@dataclass(frozen=True)
+class Free(Weighting):
+    """Weights by maximum likelihood: proportions of rows."""
+
+    is_plain: ClassVar[bool] = True
+
+    def weights(self, n: Array) -> Array:
+        """Proportions."""
+        return np.asarray(n / n.sum())
+
+    def n_free(self, n_components: int) -> int:
+        """K - 1, since they sum to one."""
+        return n_components - 1
+
+    def config(self) -> str:
+        """The word."""
+        return "free"
+
+
+#: Nothing is known of the weights.
+FREE = Free()
+
+
+@dataclass(frozen=True)
+class Equal(Weighting):
+    """All weights are 1 / K."""
+
+    def weights(self, n: Array) -> Array:
+        """1 / K each."""
+        return np.full(len(n), 1.0 / len(n))
+
+    def begin(self, weights: Array) -> Array:
+        """1 / K each."""
+        return self.weights(weights)
+
+    def n_free(self, n_components: int) -> int:
+        """None."""
+        del n_components
+        return 0
+
+    def config(self) -> str:
+        """The word."""
+        return "equal"
+
+
+@dataclass(frozen=True)
+class Dirichlet(Weighting):
+    """Weights with a Dirichlet prior: log p(weights) = sum_k (a_k - 1) log(weights_k) + const.
+
+    The estimate is proportional to n_k + a_k - 1. Concentrations above one draw
+    weights together. Below one they are sparse: a component whose rows do not
+    outweigh 1 - a_k vanishes, one at a time, and its rows go to the others.
+    Numbers of zero and below give an improper prior that takes more away; 1 - N/2,
+    with N parameters per component, is the choice of Figueiredo and Jain (2002).
+
+    Parameters
+    ----------
+    concentration : float or tuple of float
+        One number a for all components, or one a_k for each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Dirichlet(3.0).weights(np.array([8.0, 0.0])).round(3)
+    array([0.833, 0.167])
+    >>> Dirichlet(0.5).vanished(np.array([8.0, 0.3]))
+    array([False,  True])
+    """
+
+    concentration: float | tuple[float, ...]
+
+    @property
+    def is_sparse(self) -> bool:  # type: ignore[override]
+        """A concentration is below one."""
+        return bool((np.asarray(self.concentration) < 1.0).any())
+
+    def weights(self, n: Array) -> Array:
+        """Proportions of n_k + a_k - 1; a component that is about to vanish keeps its share."""
+        grown = n + np.asarray(self.concentration) - 1.0
+        grown = np.where(grown > 0, grown, n)
+        return np.asarray(grown / grown.sum())
+
+    def n_free(self, n_components: int) -> int:
+        """K - 1, since they sum to one."""
+        return n_components - 1
+
+    def log_prior(self, weights: Array) -> float:
+        """Sum of (a_k - 1) log(weights_k), in nats."""
+        excess = np.broadcast_to(np.asarray(self.concentration) - 1.0, weights.shape)
+        used = (weights > 0) & (excess != 0)
+        if ((weights <= 0) & (excess > 0)).any():
+            return -np.inf
+        return float(excess[used] @ np.log(weights[used]))
+
+    def vanished(self, n: Array) -> BoolArray:
+        """The lightest of the components without weight; never all of them.
+
+        One at a time: its rows may be what another one needs to stay.
+        """
+        gone = n + np.asarray(self.concentration) - 1.0 <= 0
+        result = np.zeros(len(n), dtype=bool)
+        if len(n) > 1 and gone.any():
+            result[int(np.argmin(np.where(gone, n, np.inf)))] = True
+        return result
+
+    def take(self, order: IntArray) -> Dirichlet:
+        """Their concentrations."""
+        if isinstance(self.concentration, tuple):
+            return Dirichlet(tuple(self.concentration[int(k)] for k in order))
+        return self
+
+    def check(self, n_components: int) -> None:
+        """Need one concentration per component, or one for all."""
+        if isinstance(self.concentration, tuple) and len(self.concentration) != n_components:
+            raise UsageError.argument(
+                "weighting", list(self.concentration), f"{n_components} numbers, one per component"
+            )
+
+    def config(self) -> float | list[float]:
+        """The numbers."""
+        return (
+            list(self.concentration)
+            if isinstance(self.concentration, tuple)
+            else (self.concentration)
+        )
+
+
+def find_weighting(given: Any) -> Weighting:
+    """Make a weighting of a word or numbers.
+
+    Parameters
+    ----------
+    given : {"free", "equal"}, float, sequence of float or Weighting
+        Numbers are concentrations of a Dirichlet prior.
+
+    Raises
+    ------
+    UsageError
+        Anything else.
+
+    Examples
+    --------
+    >>> find_weighting("equal"), find_weighting(2)
+    (Equal(), Dirichlet(concentration=2.0))
+    """
+    words: dict[str, Weighting] = {"free": FREE, "equal": Equal()}
+    if isinstance(given, Weighting):
+        return given
+    if isinstance(given, str):
+        if given in words:
+            return words[given]
+    else:
+        try:
+            numbers = np.asarray(given, dtype=float)
+        except (TypeError, ValueError):
+            numbers = np.array(np.nan)
+        if numbers.ndim <= 1 and numbers.size and np.isfinite(numbers).all():
+            return Dirichlet(float(numbers) if numbers.ndim == 0 else tuple(numbers.tolist()))
+    raise UsageError.argument(
+        "weighting", given, "'free', 'equal', or concentrations: one number or one per component"
+    )
