@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -148,6 +148,30 @@ class Mixture:
         """Draw rows (n, d) and the components they came from (n,), in random order."""
         labels = rng.choice(self.n_components, size=n_rows, p=self.weights)
         return self.family.sample(self.params, labels, rng), labels
+
+    def marginal(self, columns: Sequence[int]) -> Mixture:
+        """Mixture of chosen columns, in the order given.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            Positions of the columns, counted from 0.
+
+        Raises
+        ------
+        UsageError
+            The family has no marginal densities in closed form.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mixtura.families import Poisson, PoissonParams
+        >>> both = Mixture(Poisson(2), np.ones(1), PoissonParams(np.array([[1.0, 8.0]])))
+        >>> both.marginal([1]).means
+        array([[8.]])
+        """
+        family, params = self.family.marginal(self.params, columns)
+        return Mixture(family, self.weights, params)
 
     def take(self, order: IntArray) -> Mixture:
         """Select components in the order given; their weights are scaled to sum to one."""

@@ -21,6 +21,7 @@ weighted median) does not fit any door and is refused.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum
@@ -49,6 +50,11 @@ class Support(Enum):
 
     REAL = "real numbers"
     COUNTS = "whole numbers >= 0"
+
+    @property
+    def is_discrete(self) -> bool:
+        """Densities are probabilities of single values."""
+        return self is Support.COUNTS
 
     def contains(self, X: Array) -> BoolArray:
         """Tell for each entry of X whether it lies in the support."""
@@ -198,6 +204,33 @@ class Family(ABC, Generic[P]):
     def at_boundary(self, params: P) -> BoolArray:
         """Tell which components sit on a bound that keeps the likelihood finite, (K,)."""
         return np.zeros(len(self.mean(params)), dtype=bool)
+
+    def marginal(self, params: P, columns: Sequence[int]) -> tuple[Family[Any], Any]:
+        """Densities of chosen columns: a family over them, and its parameters.
+
+        Raises
+        ------
+        UsageError
+            The family has none in closed form.
+        """
+        if list(columns) == list(range(self.n_features)):
+            return self, params
+        raise UsageError.argument(
+            "columns", list(columns), f"all columns: family '{self.name}' has no marginal densities"
+        )
+
+    def regions(self, params: P, probability: float) -> Array | None:
+        """Ellipsoids (x - mean_k)' M_k^-1 (x - mean_k) <= 1 that hold a probability, M (K, d, d).
+
+        None where the densest region of a component is no ellipsoid.
+        """
+        del params, probability
+        return None
+
+    def cdf(self, params: P, x: Array) -> Array | None:
+        """P(X <= x) of each component at x (n,), for one column: (n, K); None where unknown."""
+        del params, x
+        return None
 
     def problem(self, params: P) -> str | None:
         """Say what is wrong with parameters from outside, or None when they are usable."""

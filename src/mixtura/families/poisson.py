@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import gammaln, pdtr
 
 from mixtura.families.base import ExponentialFamily, Support
 from mixtura.stats import Array, IntArray
@@ -79,6 +80,16 @@ class Poisson(ExponentialFamily[PoissonParams]):
     def standard_errors(self, params: PoissonParams, weight: Array) -> tuple[Array, ...]:
         """Sqrt(rate / n): the information of n counts about their rate is n / rate."""
         return (np.sqrt(params.rate / weight[:, None]),)
+
+    def marginal(
+        self, params: PoissonParams, columns: Sequence[int]
+    ) -> tuple[Poisson, PoissonParams]:
+        """Columns are independent: the rates of those chosen."""
+        return Poisson(len(columns)), PoissonParams(params.rate[:, list(columns)])
+
+    def cdf(self, params: PoissonParams, x: Array) -> Array:
+        """Regularised upper incomplete gamma function Q(floor(x) + 1, rate), (n, K)."""
+        return np.asarray(pdtr(np.floor(x)[:, None], params.rate[:, 0]))
 
     def problem(self, params: PoissonParams) -> str | None:
         """Rates must be finite and positive."""

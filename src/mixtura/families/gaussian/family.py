@@ -12,6 +12,7 @@ from scipy import linalg
 from mixtura import _kernel
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families.base import Family, Profile
+from mixtura.families.gaussian import views
 from mixtura.families.gaussian.packing import mixed_moments, second_moments, unpack
 from mixtura.families.gaussian.runs import GaussianRunner
 from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
@@ -287,6 +288,8 @@ class Gaussian(Family[GaussianParams]):
         elif self.geometry is Geometry.SPHERICAL:
             covariances = covariances[:, None, None] * np.eye(self.n_features)
         return np.broadcast_to(covariances, (n_components, *covariances.shape[1:]))
+
+    marginal, regions, cdf = views.marginal, views.regions, views.cdf
 
     def sample(self, params: GaussianParams, labels: IntArray, rng: np.random.Generator) -> Array:
         """Rows mu + L z with z standard normal, (n, d)."""
