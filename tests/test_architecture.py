@@ -22,6 +22,7 @@ FLOORS = [
     {"describe", "modelfile"},
     {"estimators"},
     {"loading"},
+    {"plot"},
     {"cli"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
@@ -36,6 +37,7 @@ OPTIONAL = {
     "distributed",
     "pandas",
     "polars",
+    "PIL",
 }
 
 FILES = sorted(PACKAGE.rglob("*.py"))

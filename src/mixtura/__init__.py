@@ -42,9 +42,13 @@ _HOME = {
     "ModelFileError": "errors",
 }
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the keys are strings
+#: Parts that are used under their own name, as in ``mixtura.plot.density``.
+_ROOMS = ("plot",)
+
+__all__ = [*_HOME, *_ROOMS, "__version__"]  # noqa: PLE0604 - the keys are strings
 
 if TYPE_CHECKING:
+    from mixtura import plot
     from mixtura.degenerate import Care
     from mixtura.em import em_steps, estimate, fit_em
     from mixtura.errors import (
@@ -75,6 +79,8 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Load a public name on first use, so that the command line starts at once."""
+    if name in _ROOMS:
+        return import_module(f"mixtura.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'mixtura' has no attribute {name!r}")
     value = getattr(import_module(f"mixtura.{_HOME[name]}"), name)

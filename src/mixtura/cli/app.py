@@ -23,6 +23,7 @@ COMMANDS = {
     "fit": "Fit a density or a mixture to data, and save it.",
     "predict": "Label, probabilities, uncertainty and log-density of every row.",
     "show": "Say what a model holds.",
+    "plot": "Draw a picture of a model and its data.",
     "sample": "Draw rows from a model.",
     "info": "Versions, compiled kernel, threads and processors.",
 }

@@ -15,7 +15,7 @@ from mixtura.cli.options import common
 
 _PACKAGES = (
     "numpy", "scipy", "scikit-learn", "narwhals", "safetensors", "click", "rich", "pyarrow",
-    "matplotlib", "plotly", "dask", "distributed",
+    "matplotlib", "plotly", "pillow", "dask", "distributed",
 )  # fmt: skip
 
 

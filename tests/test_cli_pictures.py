@@ -1,0 +1,94 @@
+"""Pictures from the command line: files of the right kind, always the same, never half."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("click")
+pytest.importorskip("pyarrow")
+pytest.importorskip("matplotlib")
+
+from click.testing import CliRunner
+
+from mixtura.cli.app import app
+from mixtura.cli.plot import WHAT
+
+FAITHFUL = Path(__file__).parent / "data" / "reference" / "faithful.csv"
+STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+
+
+def run(*args, stdin=None):
+    return CliRunner().invoke(app, [str(arg) for arg in args], input=stdin)
+
+
+def done(*args, stdin=None):
+    result = run(*args, stdin=stdin)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "faithful.mixtura"
+    done("fit", FAITHFUL, "-k", 2, "-o", path, "--quiet")
+    return path
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_every_picture_can_be_drawn(tmp_path, model, what):
+    target = tmp_path / "picture.svg"
+    result = done("plot", model, FAITHFUL, "--what", what, "-o", target)
+    assert "saved" in result.stderr
+    assert result.stdout == ""
+    text = target.read_text()
+    assert text.startswith("<?xml")
+    done("plot", model, FAITHFUL, "--what", what, "-o", target, "--force")
+    assert target.read_text() == text  # no time of day, no random names in it
+
+
+@pytest.mark.parametrize("form", STARTS)
+def test_the_ending_chooses_the_format(tmp_path, model, form):
+    target = tmp_path / f"picture{form}"
+    result = done("plot", model, "-o", target, "--json")
+    assert target.read_bytes().startswith(STARTS[form])
+    facts = json.loads(result.stdout)
+    assert facts["schema"] == "mixtura.plot/1"
+    assert facts["bytes"] == target.stat().st_size
+
+
+def test_columns_are_chosen_by_name_and_rows_come_from_standard_input(tmp_path, model):
+    target = tmp_path / "a.png"
+    text = FAITHFUL.read_text()
+    done("plot", model, "-", "--columns", "waiting", "-o", target, stdin=text)
+    from_file = tmp_path / "b.png"
+    done("plot", model, FAITHFUL, "--columns", "waiting", "-o", from_file)
+    assert target.read_bytes() == from_file.read_bytes()
+
+
+def test_what_cannot_be_drawn_leaves_no_file(tmp_path, model):
+    cases = [
+        (["plot", model, "-o", tmp_path / "a.gif"], 2, ".png, .svg, .pdf"),
+        (["plot", model, "-o", tmp_path / "a.png", "--what", "qq"], 2, "needs DATA"),
+        (["plot", model, "-o", tmp_path / "a.png", "--columns", "zebra"], 2, "zebra"),
+        (["plot", tmp_path / "none", "-o", tmp_path / "a.png"], 4, "none"),
+        (["plot", model, tmp_path / "no.csv", "-o", tmp_path / "a.png"], 3, "no.csv"),
+    ]
+    for words, code, part in cases:
+        result = run(*words)
+        assert result.exit_code == code
+        assert part in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_written_as_they_are(tmp_path):
+    data = tmp_path / "hostile.csv"
+    rows = np.random.default_rng(0).normal(size=(60, 2)).round(3)
+    header = '"<script>alert(1)</script>","$\\frac{"'
+    np.savetxt(data, rows, fmt="%g", delimiter=",", header=header, comments="")
+    done("fit", data, "-o", tmp_path / "m.mixtura")
+    done("plot", tmp_path / "m.mixtura", data, "-o", tmp_path / "picture.svg")
+    assert "<script>alert" not in (tmp_path / "picture.svg").read_text()
