@@ -14,6 +14,18 @@ namespace MIXTURA_VARIANT {
 // moments, and no product with them comes near denormal numbers, which slow the arithmetic down.
 constexpr double negligible = -lost_bits;
 
+// The memory of the rows that come after a block: asked for part by part while the block is worked
+// on, it is at hand when its turn comes.
+struct Upcoming {
+    const char* first = nullptr;
+    Index n_bytes = 0;
+    // Part i of n; lines of 64 bytes.
+    MIXTURA_INLINE void prefetch(Index i, Index n) const {
+        const Index begin = n_bytes * i / n, end = n_bytes * (i + 1) / n;
+        for (Index at = begin; at < end; at += 64) prefetch_line(first + at);
+    }
+};
+
 // The arrays of one block, and of the chunk it belongs to.
 struct Scratch {
     double *x, *density, *density_work;
@@ -28,6 +40,7 @@ struct Scratch {
     std::uint8_t* found;
     Sums sums;
     const TiedWork* tied = nullptr;  // when components share one dense covariance
+    Upcoming upcoming;    // what comes after the block
     bool bounds = false;  // whether first features tell which components need not be looked at
 
     Scratch(const Shape& shape, const Layout& layout, Carver& carver) {

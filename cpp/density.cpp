@@ -1,5 +1,6 @@
 #include "density.hpp"
 
+#include "few_features.hpp"
 #include "tiled.hpp"
 
 namespace mixtura {
@@ -7,33 +8,6 @@ namespace MIXTURA_VARIANT {
 namespace {
 
 // ---- dense factor, few features: everything unrolled ----
-
-// factor: the rows of the lower triangle, one after the other. V vectors of rows.
-template <int D, int V>
-MIXTURA_INLINE void small_squares(const double* x, Index x_stride, const double* mean,
-                                  const double* factor, Vec (&square)[V]) {
-    Vec y[D][V];
-    MIXTURA_UNROLL
-    for (int j = 0; j < D; ++j) {
-        MIXTURA_UNROLL
-        for (int v = 0; v < V; ++v) y[j][v] = load(x + j * x_stride + v * lanes) - mean[j];
-    }
-    MIXTURA_UNROLL
-    for (int v = 0; v < V; ++v) square[v] = splat(0);
-    MIXTURA_UNROLL
-    for (int i = 0; i < D; ++i) {
-        Vec z[V];
-        MIXTURA_UNROLL
-        for (int v = 0; v < V; ++v) z[v] = y[0][v] * factor[i * (i + 1) / 2];
-        MIXTURA_UNROLL
-        for (int j = 1; j <= i; ++j) {
-            MIXTURA_UNROLL
-            for (int v = 0; v < V; ++v) z[v] += y[j][v] * factor[i * (i + 1) / 2 + j];
-        }
-        MIXTURA_UNROLL
-        for (int v = 0; v < V; ++v) square[v] += z[v] * z[v];
-    }
-}
 
 template <int D>
 void small_panel(const double* x, Index x_stride, const double* mean, const double* factor,

@@ -6,6 +6,13 @@
 namespace mixtura {
 namespace MIXTURA_VARIANT {
 
+// Squared distances stop here, so that rows whose square overflows keep finite log-densities.
+constexpr double greatest_square = 1e305;
+
+MIXTURA_INLINE Vec log_density(double constant, Vec square) {
+    return constant - smaller_of(square, splat(greatest_square));
+}
+
 Index packed_factor_size(const Shape& shape);
 void pack_factors(const ScaledModel& model, double* packed);
 

@@ -60,6 +60,14 @@ inline void turn_rows(const Matrix& m, Span span, double* out, Index stride) {
             store(out + n, load_loose(reinterpret_cast<const double*>(row)));
             continue;
         }
+        if (d == 2 && row_stride == 2 * Index(sizeof(double))) {
+            Vec first = load_loose(reinterpret_cast<const double*>(row));
+            Vec second = load_loose(reinterpret_cast<const double*>(row) + lanes);
+            unzip(first, second);
+            store(out + n, first);
+            store(out + stride + n, second);
+            continue;
+        }
         if (d < lanes) {
             turn_square(row, row_stride, out + n, stride, d);
             continue;

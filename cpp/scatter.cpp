@@ -34,16 +34,22 @@ MIXTURA_INLINE void add_lane_sums(const Vec* sums, double* out) {
 constexpr Index first_slot = vectors_for(scatter_tile) * lanes;
 constexpr Index tile_slot = vectors_for(scatter_tile * scatter_tile) * lanes;
 
-template <int J>
-void diagonal_tile(const double* x, Index stride, const double* mean, const double* r,
-                   Index n_rows, double* first, double* second) {
-    Vec s1[J], s2[J * (J + 1) / 2];
+// Scaled: r[n] * scale[n] stands in the place of r[n], and its sum is returned.
+template <int J, bool Scaled>
+MIXTURA_INLINE double diagonal_moments(const double* x, Index stride, const double* mean,
+                                       const double* r, const double* scale, Index n_rows,
+                                       double* first, double* second) {
+    Vec weight = splat(0), s1[J], s2[J * (J + 1) / 2];
     MIXTURA_UNROLL
     for (int i = 0; i < J; ++i) s1[i] = splat(0);
     MIXTURA_UNROLL
     for (int i = 0; i < J * (J + 1) / 2; ++i) s2[i] = splat(0);
     for (Index n = 0; n < n_rows; n += lanes) {
         Vec rn = load(r + n), y[J];
+        if (Scaled) {
+            rn *= load(scale + n);
+            weight += rn;
+        }
         MIXTURA_UNROLL
         for (int i = 0; i < J; ++i) {
             y[i] = load(x + i * stride + n) - mean[i];
@@ -55,6 +61,19 @@ void diagonal_tile(const double* x, Index stride, const double* mean, const doub
     }
     add_lane_sums<J>(s1, first);
     add_lane_sums<J*(J + 1) / 2>(s2, second);
+    return sum_of_lanes(weight);
+}
+
+template <int J>
+void diagonal_tile(const double* x, Index stride, const double* mean, const double* r,
+                   Index n_rows, double* first, double* second) {
+    diagonal_moments<J, false>(x, stride, mean, r, nullptr, n_rows, first, second);
+}
+
+template <int J>
+double scaled_tile(const double* x, Index stride, const double* mean, const double* r,
+                   const double* scale, Index n_rows, double* first, double* second) {
+    return diagonal_moments<J, true>(x, stride, mean, r, scale, n_rows, first, second);
 }
 
 template <int J, int C>
@@ -84,6 +103,10 @@ using LowerTile = void (*)(const double*, const double*, Index, const double*, c
 
 constexpr DiagonalTile diagonal_tiles[5] = {diagonal_tile<1>, diagonal_tile<2>, diagonal_tile<3>,
                                             diagonal_tile<4>, diagonal_tile<5>};
+using ScaledTile = double (*)(const double*, Index, const double*, const double*, const double*,
+                              Index, double*, double*);
+constexpr ScaledTile scaled_tiles[5] = {scaled_tile<1>, scaled_tile<2>, scaled_tile<3>,
+                                        scaled_tile<4>, scaled_tile<5>};
 // Nearly equal tiles, two or more of them, are never narrower than two.
 constexpr LowerTile lower_tiles[4][4] = {
     {lower_tile<2, 2>, lower_tile<2, 3>, lower_tile<2, 4>, lower_tile<2, 5>},
@@ -256,6 +279,14 @@ void add_moments(const Plan& plan, const Layout& layout, const double* x, Index 
     } else {
         add_variances(plan, layout, x, n_rows, mean, r, first, second);
     }
+}
+
+void add_scaled_moments(const Plan& plan, const Layout& layout, const double* x, Index n_rows,
+                        Index k, const double* r, const double* scale, const Sums& sums) {
+    const Index d = plan.shape.n_features;
+    sums.weights[k] += scaled_tiles[d - 1](x, layout.x_stride, plan.means + k * d, r, scale, n_rows,
+                                           sums.first + k * sums.first_size,
+                                           sums.second + k * sums.second_size);
 }
 
 void unpack_sums(const Shape& shape, const Sums& sums, double* leaf) {

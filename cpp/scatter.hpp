@@ -23,6 +23,11 @@ void clear_sums(const Shape& shape, const Sums& sums);
 void add_moments(const Plan& plan, const Layout& layout, const double* x, Index n_vectors, Index k,
                  const double* r, const Sums& sums);
 
+// Weight and moments of dense components with no more than scatter_tile features: row n belongs to
+// component k by r[n] * scale[n].
+void add_scaled_moments(const Plan& plan, const Layout& layout, const double* x, Index n_rows,
+                        Index k, const double* r, const double* scale, const Sums& sums);
+
 // First moments only, in the place where add_moments of dense and tied shapes has them.
 void add_first_moments(const Plan& plan, const Layout& layout, const double* x, Index n_vectors,
                        Index k, const double* r, const Sums& sums);

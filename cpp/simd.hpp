@@ -153,9 +153,11 @@ MIXTURA_INLINE double sum_of_lanes(Vec v) {
 }
 
 #if defined(__GNUC__)
+MIXTURA_INLINE void prefetch_line(const char* p) { __builtin_prefetch(p); }
 MIXTURA_INLINE int bit_count(std::uint64_t word) { return __builtin_popcountll(word); }
 MIXTURA_INLINE int lowest_bit(std::uint64_t word) { return __builtin_ctzll(word); }
 #else
+inline void prefetch_line(const char*) {}
 inline int bit_count(std::uint64_t word) {
     int count = 0;
     for (; word; word &= word - 1) ++count;
@@ -210,6 +212,15 @@ MIXTURA_INLINE void transpose(Vec* a) {
     }
 }
 
+// Of 2 * lanes numbers those in even places, and those in odd places.
+MIXTURA_INLINE void unzip(Vec& a, Vec& b) {
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    const __m512i odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    const __m512d first = (__m512d)a, second = (__m512d)b;
+    a = (Vec)_mm512_permutex2var_pd(first, even, second);
+    b = (Vec)_mm512_permutex2var_pd(first, odd, second);
+}
+
 #elif defined(__AVX2__)
 
 MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm256_max_pd((__m256d)a, (__m256d)b); }
@@ -240,6 +251,13 @@ MIXTURA_INLINE void transpose(Vec* a) {
     a[1] = (Vec)_mm256_permute2f128_pd(q, s, 0x20);
     a[2] = (Vec)_mm256_permute2f128_pd(p, r, 0x31);
     a[3] = (Vec)_mm256_permute2f128_pd(q, s, 0x31);
+}
+
+MIXTURA_INLINE void unzip(Vec& a, Vec& b) {
+    const __m256d low = _mm256_permute2f128_pd((__m256d)a, (__m256d)b, 0x20);
+    const __m256d high = _mm256_permute2f128_pd((__m256d)a, (__m256d)b, 0x31);
+    a = (Vec)_mm256_unpacklo_pd(low, high);
+    b = (Vec)_mm256_unpackhi_pd(low, high);
 }
 
 #else
@@ -279,6 +297,12 @@ MIXTURA_INLINE void transpose(Vec* a) {
     Vec first = a[0];
     a[0] = Vec{first[0], a[1][0]};
     a[1] = Vec{first[1], a[1][1]};
+}
+
+MIXTURA_INLINE void unzip(Vec& a, Vec& b) {
+    const Vec first = a;
+    a = Vec{first[0], b[0]};
+    b = Vec{first[1], b[1]};
 }
 
 #endif

@@ -6,13 +6,6 @@
 namespace mixtura {
 namespace MIXTURA_VARIANT {
 
-// Squared distances stop here, so that rows whose square overflows keep finite log-densities.
-constexpr double greatest_square = 1e305;
-
-MIXTURA_INLINE Vec log_density(double constant, Vec square) {
-    return constant - smaller_of(square, splat(greatest_square));
-}
-
 MIXTURA_INLINE void put_density(double constant, Vec square, double* density, double* row_max) {
     Vec value = log_density(constant, square);
     store(density, value);

@@ -1,5 +1,6 @@
 // One chunk of rows from data to statistics or scores, and the table of this variant's functions.
 #include "bounds.hpp"
+#include "fused.hpp"
 #include "pairs.hpp"
 
 namespace mixtura {
@@ -84,6 +85,10 @@ bool em_loaded(const Plan& plan, const Layout& layout, bool weighted, const std:
                Span span, const Scratch& s, RowTotals& totals) {
     const Index n_panels = panels_for(layout, span.count);
     const Index n_components = plan.shape.n_components;
+    if (may_fuse(plan.shape) && !any_known(labels, span.count)) {
+        em_fused(plan, layout, weighted, span.count, s, totals);
+        return false;
+    }
     if (s.bounds && !any_known(labels, span.count)) {
         bounded_log_densities(plan, layout, n_panels, s);
     } else {
@@ -100,14 +105,27 @@ bool em_loaded(const Plan& plan, const Layout& layout, bool weighted, const std:
     const Index n_vectors = (span.count + lanes - 1) / lanes;
     if (s.tied) return add_tied(plan, layout, n_panels, n_vectors, s, *s.tied);
     for (Index k = 0; k < n_components; ++k) {
+        s.upcoming.prefetch(k, n_components);
         double weight = gather_responsibilities(layout, n_panels, k, s);
         add_component(plan, layout, n_vectors, k, weight, s);
     }
     return false;
 }
 
+// The rows behind `span`, as many again, where they lie close together.
+Upcoming after(const Matrix& x, Span span) {
+    const Index first = span.first + span.count, left = x.n_rows - first;
+    const Index element = x.single_precision ? sizeof(float) : sizeof(double);
+    const Index row_size = x.n_columns * element;
+    if (x.column_stride != element || x.row_stride < row_size || x.row_stride > 2 * row_size) {
+        return {};
+    }
+    return {x.data + first * x.row_stride, (span.count < left ? span.count : left) * x.row_stride};
+}
+
 bool em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span span,
-              const Scratch& s, RowTotals& totals) {
+              Scratch& s, RowTotals& totals) {
+    s.upcoming = after(rows.x, span);
     const Index n_filled = panels_for(layout, span.count) * layout.panel;
     const std::int32_t* labels = rows.labels ? rows.labels + span.first : nullptr;
     load_rows(rows.x, span, n_filled, s.x, layout.x_stride);
