@@ -13,6 +13,7 @@ from mixtura import (
     Gaussian,
     Local,
     Mixture,
+    MixtureModel,
     Poisson,
     PoissonParams,
     as_source,
@@ -20,6 +21,7 @@ from mixtura import (
     estimate,
     fit_em,
     fit_mixture,
+    load,
 )
 from mixtura.errors import UsageError
 from mixtura.weighting import Dirichlet, Equal, Free, find_weighting
@@ -194,3 +196,17 @@ def test_the_compiled_runs_are_for_free_weights_only():
     assert mixture.runner() is not None
     assert mixture.under(Equal()).runner() is None
     assert mixture.under(Dirichlet(2.0)).runner() is None
+
+
+def test_the_estimator_takes_a_weighting_and_the_file_keeps_it(tmp_path):
+    X = counts()
+    equal = MixtureModel("poisson", 3, weighting="equal", random_state=0).fit(X)
+    np.testing.assert_array_equal(equal.weights_, np.full(3, 1 / 3))
+    assert "weights: equal" in equal.summary()
+    model = MixtureModel("poisson", 3, weighting=[9, 2, 2], random_state=0).fit(X)
+    model.save(tmp_path / "m.mixtura")
+    again = load(tmp_path / "m.mixtura")
+    assert sorted(again.mixture_.weighting.concentration) == [2.0, 2.0, 9.0]
+    assert again.mixture_.weighting == model.mixture_.weighting
+    with pytest.raises(ValueError, match="weighting"):
+        MixtureModel("poisson", 3, weighting="often").fit(X)

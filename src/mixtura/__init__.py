@@ -21,6 +21,11 @@ _HOME = {
     "PoissonParams": "families",
     "Family": "families",
     "ExponentialFamily": "families",
+    "NormalInverseWishart": "families",
+    "GammaPrior": "families",
+    "BetaPrior": "families",
+    "DirichletPrior": "families",
+    "PseudoRows": "families",
     "as_source": "source",
     "DataSource": "source",
     "Local": "executor",
@@ -61,12 +66,17 @@ if TYPE_CHECKING:
     from mixtura.estimators import GaussianMixture, MixtureModel
     from mixtura.executor import Local
     from mixtura.families import (
+        BetaPrior,
+        DirichletPrior,
         ExponentialFamily,
         Family,
+        GammaPrior,
         Gaussian,
         GaussianParams,
+        NormalInverseWishart,
         Poisson,
         PoissonParams,
+        PseudoRows,
     )
     from mixtura.fitting import Fitted, fit_mixture
     from mixtura.loading import load

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from mixtura.em import known_stats
 from mixtura.errors import DataError, SupportError, UsageError
 from mixtura.executor import Executor
 from mixtura.families import Family
@@ -37,6 +40,7 @@ def prepare(
     if family.support is not Support.REAL:
         for block in source.blocks():
             check_support(family, block, source)
+    profile = None
     if family.needs_profile:
         if summary.n_positive < 2:
             raise DataError.one_row()
@@ -46,6 +50,10 @@ def prepare(
         if family.needs_spread and summary.n_positive > source.n_features:
             warn_if_collinear(profile.covariance, source.columns)
         family = family.adapted(profile)
+    if family.prior == "default":
+        whole = executor.reduce(partial(known_stats, family, None, 1, None), source)
+        family = replace(family, prior=family.default_prior(profile, whole, n_components))
+    family.check_prior()
     return family, summary
 
 

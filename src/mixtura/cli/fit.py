@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mixtura.families import Family
     from mixtura.fitting import Fitted
     from mixtura.source import DataSource
+    from mixtura.weighting import Weighting
 
 
 @click.command("fit")
@@ -35,6 +36,19 @@ if TYPE_CHECKING:
 @click.option(
     "--covariance",
     help="Shape: full (default), tied, diag, spherical, or mclust's name, EII ... VVV.",
+)
+@click.option(
+    "--prior",
+    type=click.Choice(["default"]),
+    help="default: a weak conjugate prior made from the data. Left out: maximum likelihood.",
+)
+@click.option(
+    "--weighting",
+    default="free",
+    show_default=True,
+    metavar="free|equal|A",
+    help="Mixing weights: free, equal, or a Dirichlet prior of concentration A; below 1, "
+    "components without rows vanish.",
 )
 @click.option("--columns", type=options.Names(), help="Columns to use. Default: all.")
 @click.option("--drop", type=options.Names(), help="Columns to leave out.")
@@ -175,6 +189,7 @@ def _fit(console: Console, source: DataSource, given: dict[str, Any]) -> Fitted:
             given["components"],
             start=given["start"],
             n_starts=given["n_init"] or N_STARTS,
+            weighting=_weighting(given["weighting"]),
             stop=Aitken(given["tol"]),
             max_iter=given["max_iter"],
             on_degenerate=given["on_degenerate"],
@@ -188,11 +203,21 @@ def _family(n_features: int, given: dict[str, Any]) -> Family[Any]:
     from mixtura.families import find_family
 
     name, covariance = given["family"], given["covariance"]
+    prior = {} if given["prior"] is None else {"prior": given["prior"]}
     if covariance is None:
-        return find_family(name, n_features)
+        return find_family(name, n_features, **prior)
     if "covariance" not in find_family(name, n_features).config():
         raise UsageError.option("--covariance", f"family '{name}' has no covariance shapes")
-    return find_family(name, n_features, covariance=covariance)
+    return find_family(name, n_features, covariance=covariance, **prior)
+
+
+def _weighting(word: str) -> Weighting:
+    from mixtura.weighting import find_weighting
+
+    try:
+        return find_weighting(float(word))
+    except ValueError:
+        return find_weighting(word)
 
 
 def _write(console: Console, fitted: Fitted, source: DataSource, given: dict[str, Any]) -> None:

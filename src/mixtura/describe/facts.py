@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.families import Gaussian, GaussianParams
+from mixtura.families import Gaussian, GaussianParams, Prior
 from mixtura.families.gaussian.shapes import Geometry
 from mixtura.fitting import Fitted
 from mixtura.stats import Array
@@ -54,6 +54,9 @@ def document(fitted: Fitted) -> Document:
         "columns": list(fitted.columns),
         "n_components": mixture.n_components,
         "weights": mixture.weights,
+        "weighting": mixture.weighting.config(),
+        "prior": family.prior.config() if isinstance(family.prior, Prior) else None,
+        "prior_text": family.prior.describe() if isinstance(family.prior, Prior) else None,
         "sum_of_weights": fitted.mass,
         "effective_rows": mixture.weights * fitted.mass,
         "sizes": fitted.sizes,
@@ -67,7 +70,10 @@ def document(fitted: Fitted) -> Document:
         "converged": fitted.outcome.converged,
         "n_iter": fitted.n_iter,
         "seconds": fitted.seconds,
-        "trace": {"log_likelihood": fitted.trace.objective},
+        "trace": {
+            "log_likelihood": _log_likelihoods(fitted),
+            "objective": fitted.trace.objective,
+        },
         "warnings": fitted.warnings,
     }
     return {name: plain(value) for name, value in facts.items()}
@@ -88,6 +94,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _log_likelihoods(fitted: Fitted) -> Array:
+    """Log-likelihood of every iteration: the objective, unless it holds a log prior."""
+    trace = fitted.trace
+    if fitted.mixture.family.prior is None and fitted.mixture.weighting.is_plain:
+        return trace.objective
+    return trace.expected_complete + trace.entropy
 
 
 def _parameters(fitted: Fitted) -> Document:

@@ -222,6 +222,10 @@ def _closing(facts: Document) -> list[str]:
         else f"{n_iter} iteration{'s' * (n_iter != 1)}, "
     )
     lines = _wrapped(f"{facts['outcome_text']} ({how}{facts['seconds']:.2g} s)")
+    if facts["prior_text"] is not None:
+        lines += _wrapped(f"prior: {facts['prior_text']}; estimates are posterior modes")
+    if facts["n_components"] > 1 and facts["weighting"] != "free":
+        lines += _wrapped(f"weights: {_weighting(facts['weighting'])}")
     if (facts["log_likelihood"] or 0) > 0:
         lines += _wrapped(
             "note: a log-density may exceed 0, since densities, unlike probabilities, exceed 1"
@@ -238,6 +242,13 @@ def _closing(facts: Document) -> list[str]:
     for warning in facts["warnings"]:
         lines += _wrapped(f"warning: {printable(warning)}")
     return lines if facts["warnings"] else [*lines, "no warnings"]
+
+
+def _weighting(config: str | float | list[float]) -> str:
+    if isinstance(config, str):
+        return config
+    numbers = config if isinstance(config, list) else [config]
+    return f"Dirichlet prior of concentration {', '.join(f'{a:g}' for a in numbers)}"
 
 
 def _names(facts: Document) -> tuple[list[str], list[str]]:

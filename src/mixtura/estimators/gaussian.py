@@ -14,7 +14,7 @@ from mixtura.degenerate import Policy
 from mixtura.errors import UsageError
 from mixtura.estimators.model import MixtureModel
 from mixtura.executor import Executor
-from mixtura.families import Family, Gaussian
+from mixtura.families import Family, Gaussian, Prior
 from mixtura.families.gaussian import SHAPES, Geometry, find_shape
 from mixtura.families.gaussian.precision import covariances_from_precisions, precision_roots
 from mixtura.families.gaussian.shapes import WORDS
@@ -61,7 +61,7 @@ class GaussianMixture(MixtureModel):
         Progress on standard output.
     start : str, array or Mixture, default="auto"
         See `MixtureModel`.
-    accelerate, on_degenerate, missing, record, n_threads, executor
+    weighting, prior, accelerate, on_degenerate, missing, record, n_threads, executor
         See `MixtureModel`.
 
     Attributes
@@ -116,6 +116,8 @@ class GaussianMixture(MixtureModel):
         verbose: int = 0,
         verbose_interval: int = 10,
         start: Start = "auto",
+        weighting: Any = "free",
+        prior: Prior | Literal["default"] | None = None,
         on_degenerate: Policy = "repair",
         missing: Literal["error", "drop"] = "error",
         record: bool = False,
@@ -124,7 +126,7 @@ class GaussianMixture(MixtureModel):
     ) -> None:
         super().__init__(
             n_components=n_components, tol=tol, max_iter=max_iter, accelerate=accelerate,
-            n_init=n_init, start=start,
+            n_init=n_init, start=start, weighting=weighting, prior=prior,
             random_state=random_state, warm_start=warm_start, on_degenerate=on_degenerate,
             missing=missing, record=record, n_threads=n_threads, executor=executor,
             verbose=verbose, verbose_interval=verbose_interval,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -22,7 +23,7 @@ from mixtura.em import Step, Trace
 from mixtura.errors import UsageError
 from mixtura.estimators.rows import rows_to_fit, rows_to_use
 from mixtura.executor import Executor, Local, thread_count
-from mixtura.families import Family, find_family
+from mixtura.families import Family, Prior, find_family
 from mixtura.fitting import N_STARTS, Fitted, Start, fit_mixture
 from mixtura.mixture import Mixture
 from mixtura.prepare import check_support
@@ -30,6 +31,7 @@ from mixtura.source import DataSource, check_block
 from mixtura.start import PARTITIONS
 from mixtura.stats import Array, IntArray
 from mixtura.stopping import Gain, Outcome
+from mixtura.weighting import Weighting, find_weighting
 
 #: Words for a start; those of scikit-learn among them.
 STARTS = {"auto", *PARTITIONS}
@@ -60,6 +62,14 @@ class MixtureModel(DensityMixin, BaseEstimator):
         "auto", "kmeans", "k-means++", "random_from_data", "random"; hard labels
         (n,); responsibilities (n, K); or a mixture. A given start keeps its
         order of components; otherwise the heaviest component comes first.
+    weighting : {"free", "equal"}, float or sequence of float, default="free"
+        What is known of the mixing weights: nothing, that they are equal, or a
+        Dirichlet prior of this concentration (one number, or one per component).
+        Below 1 the prior is sparse: components without rows of their own vanish.
+    prior : None, "default" or Prior, default=None
+        Conjugate prior of the components' parameters, such as
+        `NormalInverseWishart`; the fit is then the posterior mode. "default" is a
+        weak one made from the data. None is maximum likelihood.
     random_state : int, RandomState or None, default=None
         Seed of the starts and of `sample`. Same seed, same model.
     warm_start : bool, default=False
@@ -91,7 +101,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
     log_likelihood_ : float
         Total, in nats; the weighted sum of `score_samples` over the fitted rows.
     trace_ : Trace
-        Objective and the two terms of the bound per iteration.
+        Objective (log-likelihood, plus the log prior where there is one) and the
+        two terms of the bound per iteration.
     converged_ : bool
         The fit ended at its stopping rule, or needed no iteration.
     outcome_ : Outcome
@@ -116,6 +127,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         "accelerate": ["boolean", None],
         "n_init": [Interval(Integral, 1, None, closed="left"), None],
         "start": [StrOptions(STARTS), "array-like", Mixture],
+        "weighting": [StrOptions({"free", "equal"}), Real, "array-like", Weighting],
+        "prior": [StrOptions({"default"}), Prior, None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "on_degenerate": [StrOptions({"repair", "drop", "raise"})],
@@ -137,6 +150,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         accelerate: bool | None = None,
         n_init: int | None = None,
         start: Start = "auto",
+        weighting: Any = "free",
+        prior: Prior | Literal["default"] | None = None,
         random_state: Any = None,
         warm_start: bool = False,
         on_degenerate: Policy = "repair",
@@ -154,6 +169,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         self.accelerate = accelerate
         self.n_init = n_init
         self.start = start
+        self.weighting = weighting
+        self.prior = prior
         self.random_state = random_state
         self.warm_start = warm_start
         self.on_degenerate = on_degenerate
@@ -206,6 +223,8 @@ class MixtureModel(DensityMixin, BaseEstimator):
         self._validate_params()
         source = rows_to_fit(self, X, sample_weight, labels, self.missing)
         family = self._family(source.n_features)
+        if self.prior is not None:
+            family = replace(family, prior=self.prior)
         start, n_starts, adjust = self._plan(family)
         fitted = fit_mixture(
             family,
@@ -214,6 +233,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
             start=start,
             n_starts=n_starts,
             adjust=adjust,
+            weighting=find_weighting(self.weighting),
             stop=None if self.tol is None else Gain(self.tol),
             max_iter=int(self.max_iter),
             accelerate=self.tol is None if self.accelerate is None else self.accelerate,

@@ -8,6 +8,14 @@ from mixtura.errors import UsageError
 from mixtura.families.base import ExponentialFamily, Family, Profile, Support
 from mixtura.families.gaussian import Gaussian, GaussianParams
 from mixtura.families.poisson import Poisson, PoissonParams
+from mixtura.families.priors import (
+    BetaPrior,
+    DirichletPrior,
+    GammaPrior,
+    NormalInverseWishart,
+    Prior,
+    PseudoRows,
+)
 
 #: Every family that files and the command line may name. Closed: a model file
 #: cannot name anything else.
@@ -38,18 +46,24 @@ def find_family(name: str, n_features: int, **options: Any) -> Family[Any]:
     """
     if name not in FAMILIES:
         raise UsageError.argument("family", name, f"one of {', '.join(FAMILIES)}")
-    return FAMILIES[name](n_features, **options)  # type: ignore[call-arg]
+    return FAMILIES[name](n_features, **options)
 
 
 __all__ = [
     "FAMILIES",
+    "BetaPrior",
+    "DirichletPrior",
     "ExponentialFamily",
     "Family",
+    "GammaPrior",
     "Gaussian",
     "GaussianParams",
+    "NormalInverseWishart",
     "Poisson",
     "PoissonParams",
+    "Prior",
     "Profile",
+    "PseudoRows",
     "Support",
     "find_family",
 ]

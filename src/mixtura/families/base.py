@@ -23,15 +23,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from scipy.special import logsumexp
 
 from mixtura.errors import UsageError
+from mixtura.families.priors import Prior, PseudoRows
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats, tree_sum
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Profile(NamedTuple):
     exponents: IntArray  # (d,)
 
 
+@dataclass(frozen=True)
 class Family(ABC, Generic[P]):
     """A parametric family of densities on R^d.
 
@@ -84,6 +86,9 @@ class Family(ABC, Generic[P]):
     ----------
     n_features : int
         d, the number of columns.
+    prior : Prior, "default" or None
+        Conjugate prior of the components' parameters; None is maximum likelihood.
+        "default" is a weak one, which a fit takes from the data.
     name : str
         Word by which people and files call it.
     support : Support
@@ -101,6 +106,7 @@ class Family(ABC, Generic[P]):
     """
 
     n_features: int
+    prior: Prior | Literal["default"] | None = field(default=None, kw_only=True, repr=False)
     name: ClassVar[str]
     support: ClassVar[Support] = Support.REAL
     params_type: ClassVar[type]
@@ -186,6 +192,28 @@ class Family(ABC, Generic[P]):
     def runner(self) -> Runner | None:
         """Compiled code for whole runs on rows in memory, where the family has it."""
         return None
+
+    def default_prior(self, profile: Profile | None, whole: Stats, n_components: int) -> Prior:
+        """Weak prior for K components, from the data's profile and the statistics of all rows.
+
+        Raises
+        ------
+        UsageError
+            The family knows no prior of its parameters.
+        """
+        del profile, whole, n_components
+        raise UsageError.argument("prior", "default", f"None: {self.describe()} knows no prior")
+
+    def check_prior(self) -> None:
+        """Refuse a prior that does not fit the family.
+
+        Raises
+        ------
+        UsageError
+            It is of another kind, or for another number of columns.
+        """
+        if self.prior is not None:
+            raise UsageError.argument("prior", self.prior, f"None for {self.describe()}")
 
     def log_prior(self, params: P) -> float:
         """Log prior density of the parameters in nats, up to a constant; 0 without a prior."""
@@ -354,8 +382,55 @@ class ExponentialFamily(Family[P]):
         """Sums of T(x) weighted by R."""
         return Stats(R.sum(axis=0), R.T @ self.features(X), np.zeros(0), mass=float(R.sum()))
 
+    def pseudo_rows(self, prior: Prior) -> PseudoRows:
+        """A prior as rows that were never seen: their number, and the sum of T(x) over them.
+
+        Families with priors of their own (such as the gamma of rates) translate them here.
+
+        Raises
+        ------
+        UsageError
+            The prior is not one of this family.
+        """
+        if not isinstance(prior, PseudoRows):
+            raise UsageError.argument("prior", prior, f"a conjugate prior of {self.describe()}")
+        return prior
+
+    def check_prior(self) -> None:
+        """Refuse a prior that does not fit the family."""
+        _ = self._pseudo
+
+    def default_prior(self, profile: Profile | None, whole: Stats, n_components: int) -> Prior:
+        """One row's worth of the mean statistic of all rows."""
+        del profile, n_components
+        return PseudoRows(1.0, tuple((whole.total[0] / whole.weight[0]).tolist()))
+
+    def log_prior(self, params: P) -> float:
+        """Sum over components of total . eta - count A, in nats."""
+        if self._pseudo is None:
+            return 0.0
+        eta, A = self.natural(params)
+        count, total = self._pseudo
+        return float((eta @ total - count * A).sum())
+
+    @cached_property
+    def _pseudo(self) -> tuple[float, Array] | None:
+        """Number and total of the prior's pseudo-rows."""
+        if self.prior is None:
+            return None
+        if self.prior == "default":
+            raise UsageError.argument("prior", "default", "made from data: fit does so")
+        rows = self.pseudo_rows(self.prior)
+        return rows.count, np.array(rows.total)
+
     def maximise(self, stats: Stats, previous: P | None = None) -> P:
-        """Match the expected statistic to its weighted mean (Dempster et al. 1977, eq. 2.3)."""
+        """Match the expected statistic to its weighted mean (Dempster et al. 1977, eq. 2.3).
+
+        The rows of a prior are added to those of every component.
+        """
+        if self._pseudo is not None:
+            count, total = self._pseudo
+            stats = replace(stats, weight=stats.weight + count, total=stats.total + total)
         empty = stats.weight <= 0
         mean = stats.total / np.where(empty, 1.0, stats.weight)[:, None]
         if empty.any():

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import gammaln, pdtr
 
 from mixtura.families.base import ExponentialFamily, Support
+from mixtura.families.priors import GammaPrior, Prior, PseudoRows, modal
 from mixtura.stats import Array, IntArray
 
 #: Smallest rate: keeps the natural parameter finite where every count is zero.
@@ -60,6 +61,13 @@ class Poisson(ExponentialFamily[PoissonParams]):
     def from_mean(self, mean: Array, previous: PoissonParams | None = None) -> PoissonParams:
         """Rate = mean count, kept positive."""
         return PoissonParams(np.maximum(mean, SMALLEST_RATE))
+
+    def pseudo_rows(self, prior: Prior) -> PseudoRows:
+        """A gamma prior of the rates: `rate` rows with `shape` - 1 counts in all."""
+        if isinstance(prior, GammaPrior):
+            excess = modal("shape", prior.shape, self.n_features) - 1.0
+            return PseudoRows(prior.rate, tuple(excess.tolist()))
+        return super().pseudo_rows(prior)
 
     def mean_features(self, params: PoissonParams) -> Array:
         """E[x] = rate."""

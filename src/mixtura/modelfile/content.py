@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import mixtura
 from mixtura.em import Trace
 from mixtura.errors import MixturaError, ModelFileError
 from mixtura.families import FAMILIES, Family
+from mixtura.families.priors import Prior, find_prior
 from mixtura.fitting import Fitted
 from mixtura.mixture import Mixture
-from mixtura.modelfile.strict import FIELDS, Problem, same_kind, strict_json
+from mixtura.modelfile.strict import FIELDS, OLD_DEFAULTS, Problem, same_kind, strict_json
 from mixtura.stats import Array
 from mixtura.stopping import Outcome
+from mixtura.weighting import find_weighting
 
 #: Version of the document; raised when its meaning changes. Older ones stay readable.
 SCHEMA = 1
@@ -48,6 +51,8 @@ def to_bytes(fitted: Fitted) -> bytes:
         "mixtura": mixtura.__version__,
         "family": mixture.family.name,
         "config": mixture.family.config(),
+        "prior": _prior(mixture.family),
+        "weighting": mixture.weighting.config(),
         "columns": list(fitted.columns),
         "outcome": fitted.outcome.name,
         "n_rows": int(fitted.n_rows),
@@ -92,7 +97,7 @@ def from_bytes(content: bytes, path: str | Path) -> Fitted:
     _compare_checksum(content, document["checksum"], problem)
     tensors = _tensors(content, problem)
     family = _family(document, path, problem)
-    mixture = _mixture(family, tensors, problem)
+    mixture = _mixture(family, document["weighting"], tensors, problem)
     n_steps = len(tensors["trace.objective"])
     for name in _TRACE:
         _expect_shape(tensors, f"trace.{name}", (n_steps,), problem)
@@ -115,6 +120,11 @@ def from_bytes(content: bytes, path: str | Path) -> Fitted:
         warnings=tuple(document["warnings"]),
         seconds=document["seconds"],
     )
+
+
+def _prior(family: Family[Any]) -> dict[str, Any] | None:
+    """Plain values of the family's prior, which a fit has made of its data."""
+    return family.prior.config() if isinstance(family.prior, Prior) else None
 
 
 def _header(content: bytes, problem: Problem) -> dict[str, Any]:
@@ -140,6 +150,7 @@ def _document(header: dict[str, Any], path: str | Path, problem: Problem) -> dic
         raise problem("its document has no schema number")
     if document["schema"] > SCHEMA:
         raise ModelFileError.version(path, document["schema"], SCHEMA)
+    document = {**OLD_DEFAULTS, **document}
     if set(document) != set(FIELDS):
         raise problem(f"its fields {sorted(set(document) ^ set(FIELDS))} do not fit the schema")
     for name, accepts in FIELDS.items():
@@ -188,13 +199,18 @@ def _family(document: dict[str, Any], path: str | Path, problem: Problem) -> Fam
         family: Family[Any] = make(
             **{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
         )
+        if document["prior"] is not None:
+            family = replace(family, prior=find_prior(document["prior"]))
+        family.check_prior()
         family.describe()
     except MixturaError as error:
         raise problem(f"its family '{name}' is refused: {error}") from None
     return family
 
 
-def _mixture(family: Family[Any], tensors: dict[str, Array], problem: Problem) -> Mixture:
+def _mixture(
+    family: Family[Any], weighting: Any, tensors: dict[str, Array], problem: Problem
+) -> Mixture:
     arrays = {
         name.removeprefix(_PARAMS): array
         for name, array in tensors.items()
@@ -204,7 +220,8 @@ def _mixture(family: Family[Any], tensors: dict[str, Array], problem: Problem) -
     n_expected = 2 + len(_TRACE) + len(arrays)
     try:
         params = family.from_arrays(arrays)
-        mixture = Mixture(family, weights, params)
+        mixture = Mixture(family, weights, params, find_weighting(weighting))
+        mixture.weighting.check(mixture.n_components)
         fault = family.problem(params)
         means = mixture.means
         names = set(family.to_arrays(params))

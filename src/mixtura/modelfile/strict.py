@@ -99,11 +99,22 @@ def _is_checksum(value: Any) -> bool:
     return _is_text(value) and len(value) == 64 and set(value) <= set("0123456789abcdef")
 
 
+def _is_weighting(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_number(one) for one in value)
+    return _is_number(value) or value in ("free", "equal")
+
+
+#: What fields mean in files that were written before there were such fields.
+OLD_DEFAULTS: dict[str, Any] = {"prior": None, "weighting": "free"}
+
 FIELDS: dict[str, Callable[[Any], bool]] = {
     "schema": _is_count,
     "mixtura": _is_text,
     "family": _is_text,
     "config": lambda value: isinstance(value, dict),
+    "prior": lambda value: value is None or isinstance(value, dict),
+    "weighting": _is_weighting,
     "columns": _is_names,
     "outcome": lambda value: _is_text(value) and value in Outcome.__members__,
     "n_rows": _is_count,

@@ -13,9 +13,12 @@ from mixtura import _kernel
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families.base import Family, Profile
 from mixtura.families.gaussian import views
-from mixtura.families.gaussian.packing import mixed_moments, second_moments, unpack
+from mixtura.families.gaussian.information import errors_of_moments, gradient
+from mixtura.families.gaussian.packing import mixed_moments, second_moments
+from mixtura.families.gaussian.prior import PseudoScatter, regular, weak_prior
 from mixtura.families.gaussian.runs import GaussianRunner
 from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
+from mixtura.families.priors import NormalInverseWishart, Prior
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats
 
 if TYPE_CHECKING:
@@ -23,10 +26,6 @@ if TYPE_CHECKING:
 
 #: The floor of the covariances as a fraction of the data's own covariance.
 FLOOR = 1e-6
-
-#: Smallest eigenvalue of the data's correlation matrix that the floor respects:
-#: keeps the floor positive definite where columns are collinear.
-COLLINEAR = 1e-4
 
 LOG_2 = float(np.log(2.0))
 
@@ -99,8 +98,8 @@ class Gaussian(Family[GaussianParams]):
 
     @property
     def needs_spread(self) -> bool:
-        """Without a ridge every column must vary."""
-        return self.ridge == 0.0
+        """Without a ridge or a prior of its own every column must vary."""
+        return self.ridge == 0.0 and (self.prior is None or self.prior == "default")
 
     @property
     def monotone(self) -> bool:
@@ -184,6 +183,8 @@ class Gaussian(Family[GaussianParams]):
     ) -> GaussianParams:
         """M step in compiled code, components of many dimensions spread over threads."""
         centres = previous.means if previous is not None else self._origins(len(stats.weight))
+        if self._pseudo is not None:
+            stats, centres = self._pseudo.added(stats, centres)
         means, covariances, factors = _kernel.gaussian_m_step(
             self.shape.name, stats.weight, stats.total, stats.shared, centres,
             previous.covariances if previous is not None else None, self.floor,
@@ -209,8 +210,43 @@ class Gaussian(Family[GaussianParams]):
         return replace(stats, weight=weight, total=total)
 
     def runner(self) -> GaussianRunner | None:
-        """Whole runs in the kernel; it knows no ridge."""
-        return None if self.ridge else GaussianRunner(self)
+        """Whole runs in the kernel; it knows no ridge and no prior."""
+        return None if self.ridge or self.prior is not None else GaussianRunner(self)
+
+    # -- prior ----------------------------------------------------------------------
+
+    def default_prior(self, profile: Profile | None, whole: Stats, n_components: int) -> Prior:
+        """Return the weak prior of Fraley and Raftery (2007), in units of the data."""
+        assert profile is not None
+        e = profile.exponents
+        covariance = np.ldexp(regular(profile.covariance), e[:, None] + e)
+        return weak_prior(np.ldexp(profile.mean, e), covariance, n_components)
+
+    def check_prior(self) -> None:
+        """Need a normal-inverse-Wishart prior for as many columns."""
+        prior = self.prior
+        if prior is not None and not (
+            isinstance(prior, NormalInverseWishart) and len(prior.mean) == self.n_features
+        ):
+            raise UsageError.argument(
+                "prior", prior, f"a NormalInverseWishart of {self.n_features} columns"
+            )
+
+    def log_prior(self, params: GaussianParams) -> float:
+        """Log prior density of means and covariances in nats, up to a constant."""
+        if self._pseudo is None:
+            return 0.0
+        return self._pseudo.log_density(params.means, params.factors)
+
+    @cached_property
+    def _pseudo(self) -> PseudoScatter | None:
+        if self.prior is None:
+            return None
+        self.check_prior()
+        assert isinstance(self.prior, NormalInverseWishart)
+        return PseudoScatter.of(self.prior, self.shape, self.exponents)
+
+    # -- statistics --------------------------------------------------------------------
 
     def recentre(self, stats: Stats, current: GaussianParams, reference: GaussianParams) -> Stats:
         """Move sums and scatter from the current means to those of the reference."""
@@ -311,48 +347,12 @@ class Gaussian(Family[GaussianParams]):
         )
 
     def score(self, params: GaussianParams, stats: Stats) -> tuple[Array, ...]:
-        """Gradient in means and covariances, laid out like them, per unit of these units.
-
-        S^-1 sum r (x - mu), and -n/2 S^-1 + 1/2 S^-1 [sum r (x-mu)(x-mu)'] S^-1;
-        zero at the fit for means, and for covariances that the shape leaves free.
-        """
-        d, n_components = self.n_features, len(params.means)
-        s1, weight = stats.total[:, :d], stats.weight
-        if self.geometry in (Geometry.DENSE, Geometry.TIED):
-            W = np.broadcast_to(params.factors, (n_components, d, d))
-            precision = W.transpose(0, 2, 1) @ W
-            scatter = unpack(
-                stats.shared[None] if self.geometry is Geometry.TIED else stats.total[:, d:], d
-            )
-            if self.geometry is Geometry.TIED:
-                precision, weight = precision[:1], weight.sum(keepdims=True)
-            inner = precision @ scatter @ precision
-            gradient = 0.5 * (inner - weight[:, None, None] * precision)
-            return np.einsum(
-                "kij,kj->ki", np.broadcast_to(precision, (n_components, d, d)), s1
-            ), gradient
-        variance = params.covariances
-        size = d if self.geometry is Geometry.SPHERICAL else 1
-        scatter = stats.total[:, d:] if self.geometry is Geometry.DIAGONAL else stats.total[:, d]
-        rows = weight[:, None] if self.geometry is Geometry.DIAGONAL else weight
-        gradient = 0.5 * (scatter / variance - size * rows) / variance
-        if len(variance) == 1:
-            gradient = gradient.sum(axis=0, keepdims=True)
-        return s1 / variance.reshape(len(variance), -1), gradient
+        """Gradient in means and covariances, laid out like them, per unit of these units."""
+        return gradient(params.means, params.covariances, params.factors, self.geometry, stats)
 
     def standard_errors(self, params: GaussianParams, weight: Array) -> tuple[Array, ...]:
         """In units of the data: sqrt(S_ii / n) of means, sqrt((S_ii S_jj + S_ij^2) / n) of S_ij."""
-        covariance = self.full_covariances(params)
-        variance = np.einsum("kii->ki", covariance)
-        n = weight[:, None]
-        means = np.sqrt(variance / n)
-        if self.geometry in (Geometry.DENSE, Geometry.TIED):
-            # sd_i sd_j sqrt((1 + correlation^2) / n): no fourth powers of the units
-            products = np.sqrt(variance)[:, :, None] * np.sqrt(variance)[:, None, :]
-            return means, products * np.sqrt((1.0 + (covariance / products) ** 2) / n[:, None])
-        if self.geometry is Geometry.DIAGONAL:
-            return means, variance * np.sqrt(2.0 / n)
-        return means, variance[:, 0] * np.sqrt(2.0 / (weight * self.n_features))
+        return errors_of_moments(self.full_covariances(params), self.geometry, weight)
 
     def problem(self, params: GaussianParams) -> str | None:
         """Covariances must be finite, symmetric and positive definite."""
@@ -433,14 +433,3 @@ class Gaussian(Family[GaussianParams]):
             raise UsageError.argument("means", means.shape, f"of shape (K, {d})")
         if covariances.shape != needed:
             raise UsageError.argument("covariances", covariances.shape, f"of shape {needed}")
-
-
-def regular(covariance: Array) -> Array:
-    """A covariance whose correlation matrix has no eigenvalue below `COLLINEAR`."""
-    scale = np.sqrt(np.diagonal(covariance))
-    scale = np.where(scale > 0, scale, 1.0)
-    values, vectors = linalg.eigh(covariance / (scale[:, None] * scale))
-    if values[0] >= COLLINEAR:
-        return covariance
-    clipped = (vectors * np.maximum(values, COLLINEAR)) @ vectors.T
-    return np.asarray(clipped * (scale[:, None] * scale))
