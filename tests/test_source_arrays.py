@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 from mixtura.errors import DataError, DataTypeError, MixturaWarning, UsageError
 from mixtura.source import Block, as_source, check_block, read_column, summarise
 from mixtura.source.base import checked_block_rows, regroup
-from mixtura.source.summary import column_extremes, row_keys
+from mixtura.source.look import column_extremes, row_keys
 
 
 def whole_numbers(n=3000, d=4):

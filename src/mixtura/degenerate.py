@@ -8,6 +8,7 @@ from typing import Literal, Never, Self
 
 import numpy as np
 
+from mixtura.codec import encodable
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.executor import Executor
 from mixtura.lockstep import Asking, answered
@@ -169,6 +170,7 @@ class Care:
         raise DegenerateComponentError.collapsed(k, n_effective, sorted(nearest.rows[:5]))
 
 
+@encodable
 @dataclass(frozen=True, eq=False)
 class Extreme:
     """The rows with the smallest values; adding two keeps the smallest of both."""

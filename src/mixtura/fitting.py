@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from mixtura import selection
+from mixtura.codec import encodable
 from mixtura.degenerate import Care, Policy
 from mixtura.em import Fit, Step, Trace, estimate, fit_em
 from mixtura.errors import MixturaWarning
-from mixtura.executor import Executor, Local
+from mixtura.executor import Executor, Local, session
 from mixtura.families import Family
 from mixtura.mixture import Mixture
 from mixtura.prepare import known_rows, prepare, refuse_unseen
@@ -192,28 +193,35 @@ def fit_mixture(
     array([0.667, 0.333])
     """
     began = time.perf_counter()
-    executor = executor or Local()
+    job = {
+        "job": "fit", "family": family, "n_components": n_components, "start": start,
+        "n_starts": n_starts, "adjust": adjust, "weighting": weighting, "stop": stop,
+        "max_iter": max_iter, "accelerate": accelerate, "on_degenerate": on_degenerate,
+        "seed": seed,
+    }  # fmt: skip
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         source = hold(source, HELD_BYTES)
-        family, summary = prepare(family, source, n_components, executor)
-        # a row of weight 2 is the row twice, so weights above one count as rows
-        care = Care(on_degenerate, max(summary.n_positive, summary.mass))
-        options = {
-            "executor": executor, "care": care, "stop": stop, "max_iter": max_iter,
-            "accelerate": accelerate, "keep_mixtures": keep_mixtures,
-        }  # fmt: skip
-        weighting = weighting or FREE
-        weighting.check(n_components)
-        fit, keeps_order = _run(
-            family, source, summary, n_components, start, n_starts, adjust, weighting, seed,
-            watch, options,
-        )  # fmt: skip
-        care.check(fit.mixture, fit.stats, source, executor)
-        closing = executor.reduce(partial(Closing.of, fit.mixture), source)
-        unlabelled = fit.stats
-        if known_rows(source, n_components) is not None:
-            unlabelled = executor.reduce(fit.mixture.evaluate, source)
+        with session(executor or Local(), source, job) as executor:
+            family, summary = prepare(family, source, n_components, executor)
+            # a row of weight 2 is the row twice, so weights above one count as rows
+            care = Care(on_degenerate, max(summary.n_positive, summary.mass))
+            options = {
+                "executor": executor, "care": care, "stop": stop, "max_iter": max_iter,
+                "accelerate": accelerate, "keep_mixtures": keep_mixtures,
+            }  # fmt: skip
+            weighting = weighting or FREE
+            weighting.check(n_components)
+            known = known_rows(source, n_components, executor)
+            fit, keeps_order = _run(
+                family, source, summary, n_components, known, start, n_starts, adjust, weighting,
+                seed, watch, options,
+            )  # fmt: skip
+            care.check(fit.mixture, fit.stats, source, executor)
+            closing = executor.reduce(partial(Closing.of, fit.mixture), source)
+            unlabelled = fit.stats
+            if known is not None:
+                unlabelled = executor.reduce(fit.mixture.evaluate, source)
     fitted = _facts(fit, unlabelled.loglik, closing, source, summary, time.perf_counter() - began)
     if not keeps_order:
         fitted = _in_order(fitted)
@@ -221,6 +229,7 @@ def fit_mixture(
     return replace(fitted, warnings=notes)
 
 
+@encodable
 @dataclass(frozen=True, eq=False)
 class Closing:
     """What the last pass over the rows counts: sizes of hard clusters, and their certainty."""
@@ -251,6 +260,7 @@ def _run(
     source: DataSource,
     summary: Summary,
     n_components: int,
+    known: Array | None,
     start: Start,
     n_starts: int,
     adjust: Callable[[Mixture], Mixture] | None,
@@ -261,7 +271,6 @@ def _run(
 ) -> tuple[Fit, bool]:
     """Make the fit; tell too whether its order of components is the person's own."""
     executor = options["executor"]
-    known = known_rows(source, n_components)
     everything = known is not None and known.sum() == summary.n_positive
     one = n_components == 1 and isinstance(start, str) and adjust is None
     if everything or one or (known is not None and isinstance(start, str)):
@@ -277,7 +286,7 @@ def _run(
         mixture = adjust(mixture) if adjust else mixture
         return fit_em(mixture.under(weighting), source, watch=watch, **options), True
     methods = portfolio(start, n_starts)
-    sample = draw_sample(source, summary, n_components, seed)
+    sample = draw_sample(source, summary, n_components, seed, executor)
     mixtures = initial_mixtures(family, sample, n_components, methods, seed, executor)
     if adjust:
         mixtures = [adjust(mixture) for mixture in mixtures]

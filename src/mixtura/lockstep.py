@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
+from mixtura.codec import encodable
 from mixtura.executor import Executor, Task
 from mixtura.source import Block, DataSource
 
@@ -84,6 +85,7 @@ def lockstep(askings: Iterable[Asking[T]], source: DataSource, executor: Executo
     return [results[i] for i in sorted(results)]
 
 
+@encodable
 @dataclass(frozen=True, eq=False)
 class Sums:
     """Several sums side by side; they add one by one."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from mixtura.codec import encodable
 from mixtura.em import known_stats
 from mixtura.errors import DataError, SupportError, UsageError
 from mixtura.executor import Executor
 from mixtura.families import Family
 from mixtura.families.base import Support
 from mixtura.profile import measure, warn_if_collinear
-from mixtura.source import Block, DataSource, Summary, summarise
-from mixtura.stats import Array
+from mixtura.source import Block, DataSource, Look, Summary, concluded, look_at
+from mixtura.stats import Array, IntArray
 
 
 def prepare(
@@ -32,14 +33,14 @@ def prepare(
         raise UsageError.argument("n_components", n_components, "a whole number >= 1")
     if family.n_features != source.n_features:
         raise DataError.width(source.n_features, family.n_features, "the family")
-    summary = summarise(source, max_distinct=n_components)
+    look = executor.reduce(partial(first_look, family.support, n_components, source.whole), source)
+    summary = concluded(look.rows, source)
     if summary.n_positive < n_components:
         raise DataError.too_few_rows(summary.n_positive, n_components)
     if summary.n_distinct < n_components:
         raise DataError.too_few_distinct(summary.n_distinct, n_components)
-    if family.support is not Support.REAL:
-        for block in source.blocks():
-            check_support(family, block, source)
+    if look.outside is not None:
+        raise _outside(family, source, *look.outside)
     profile = None
     if family.needs_profile:
         if summary.n_positive < 2:
@@ -57,20 +58,70 @@ def prepare(
     return family, summary
 
 
-def known_rows(source: DataSource, n_components: int) -> Array | None:
+@encodable
+@dataclass(frozen=True, eq=False)
+class FirstLook:
+    """A look at some rows, and their first value outside of a support: row, column, value."""
+
+    rows: Look
+    outside: tuple[int, int, float] | None
+
+    def __add__(self, other: FirstLook) -> FirstLook:
+        return FirstLook(self.rows + other.rows, self.outside or other.outside)
+
+
+def first_look(
+    support: Support, max_distinct: int, whole: frozenset[int], block: Block, n_threads: int = 1
+) -> FirstLook:
+    """Look at a block before anything is fitted: the task of the first pass."""
+    look = look_at(max_distinct, whole, block, n_threads)
+    return FirstLook(look, None if support is Support.REAL else first_outside(support, block))
+
+
+def first_outside(support: Support, block: Block) -> tuple[int, int, float] | None:
+    """Row, column and value of the first number that a support does not contain."""
+    inside = support.contains(np.asarray(block.X, dtype=float))
+    if inside.all():
+        return None
+    row, column = map(int, np.argwhere(~inside)[0])
+    return block.first_row + row, column, float(block.X[row, column])
+
+
+@encodable
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Rows of weight > 0 of each label; adding two counts both."""
+
+    rows: IntArray
+
+    def __add__(self, other: Known) -> Known:
+        a, b = sorted((self.rows, other.rows), key=len)
+        total = b.copy()
+        total[: len(a)] += a
+        return Known(total)
+
+
+def count_labels(block: Block, n_threads: int = 1) -> Known:
+    """Count the known labels of a block."""
+    del n_threads
+    if block.labels is None:
+        return Known(np.zeros(0, dtype=np.int64))
+    labels = block.labels if block.w is None else block.labels[block.w > 0]
+    return Known(np.bincount(labels[labels >= 0]))
+
+
+def known_rows(source: DataSource, n_components: int, executor: Executor) -> Array | None:
     """Rows of each component whose label is known, (K,); None where no label is known."""
+    if not source.has_labels:
+        return None
+    counts = executor.reduce(count_labels, source).rows
+    if len(counts) > n_components:
+        raise DataError.labels(
+            f"label {len(counts) - 1} needs at least {len(counts)} components, "
+            f"n_components={n_components}"
+        )
     known = np.zeros(n_components)
-    for block in source.blocks():
-        if block.labels is None:
-            break
-        labels = block.labels if block.w is None else block.labels[block.w > 0]
-        largest = int(labels.max(initial=-1))
-        if largest >= n_components:
-            raise DataError.labels(
-                f"label {largest} needs at least {largest + 1} components, "
-                f"n_components={n_components}"
-            )
-        known += np.bincount(labels[labels >= 0], minlength=n_components)
+    known[: len(counts)] = counts
     return known if known.any() else None
 
 
@@ -91,14 +142,17 @@ def check_support(family: Family[Any], block: Block, source: DataSource) -> None
     SupportError
         Names the column, the value and the row.
     """
-    inside = family.support.contains(np.asarray(block.X, dtype=float))
-    if inside.all():
-        return
-    row, column = map(int, np.argwhere(~inside)[0])
-    raise SupportError.outside(
-        family.name, family.support.value, source.columns[column],
-        float(block.X[row, column]), block.first_row + row,
-    )  # fmt: skip
+    found = first_outside(family.support, block)
+    if found is not None:
+        raise _outside(family, source, *found)
+
+
+def _outside(
+    family: Family[Any], source: DataSource, row: int, column: int, value: float
+) -> SupportError:
+    return SupportError.outside(
+        family.name, family.support.value, source.columns[column], value, row
+    )
 
 
 def _refuse_constant(source: DataSource, summary: Summary) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,15 +18,16 @@ import numpy as np
 from scipy import linalg
 
 from mixtura import _kernel
+from mixtura.codec import encodable
 from mixtura.degenerate import Care
 from mixtura.em import Fit, estimate, fit_em, known_stats
 from mixtura.errors import DegenerateComponentError, MixturaWarning, UsageError
-from mixtura.executor import Executor
+from mixtura.executor import Executor, Local
 from mixtura.families import Family
 from mixtura.families.runs import DEGENERATE, Ints, Limits, Runs
 from mixtura.mixture import Mixture, from_stats
-from mixtura.source import DataSource, Summary, as_source
-from mixtura.stats import Array
+from mixtura.source import Block, DataSource, Summary, as_source
+from mixtura.stats import Array, IntArray
 from mixtura.stopping import Aitken, Gain
 
 #: Rows that a start looks at, and at least this many per component.
@@ -56,7 +58,13 @@ def rng_for(seed: int, *purpose: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, tag])))
 
 
-def draw_sample(source: DataSource, summary: Summary, n_components: int, seed: int) -> DataSource:
+def draw_sample(
+    source: DataSource,
+    summary: Summary,
+    n_components: int,
+    seed: int,
+    executor: Executor | None = None,
+) -> DataSource:
     """Distinct rows of the source, all of them or a random sample, with weights added up.
 
     Returns
@@ -70,14 +78,31 @@ def draw_sample(source: DataSource, summary: Summary, n_components: int, seed: i
     if n_rows > limit:
         chosen = rng_for(seed, "sample").choice(n_rows, size=limit, replace=False, shuffle=False)
         chosen.sort()
-    X, w, seen = [], [], 0
-    for block in source.blocks():
-        own = chosen[np.searchsorted(chosen, seen) : np.searchsorted(chosen, seen + len(block.X))]
-        X.append(np.asarray(block.X[own - seen], dtype=float))
-        w.append(np.ones(len(own)) if block.w is None else block.w[own - seen])
-        seen += len(block.X)
-    rows, weights = distinct(np.concatenate(X), np.concatenate(w))
+    drawn = (executor or Local()).reduce(partial(chosen_rows, chosen), source)
+    rows, weights = distinct(drawn.X, drawn.w)
     return as_source(rows, weights=weights)
+
+
+@encodable
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Rows (n, d) and their weights (n,); adding puts one after the other."""
+
+    X: Array
+    w: Array
+
+    def __add__(self, other: Drawn) -> Drawn:
+        return Drawn(np.concatenate([self.X, other.X]), np.concatenate([self.w, other.w]))
+
+
+def chosen_rows(chosen: IntArray, block: Block, n_threads: int = 1) -> Drawn:
+    """Rows of a block whose numbers, counted over the whole source, are in the sorted `chosen`."""
+    del n_threads
+    first = block.first_row
+    own = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, first + block.n_rows)]
+    own = own - first
+    X = np.asarray(block.X[own], dtype=float)
+    return Drawn(X, np.ones(len(own)) if block.w is None else block.w[own])
 
 
 def sample_limit(n_components: int) -> int:

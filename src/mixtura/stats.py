@@ -14,6 +14,8 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mixtura.codec import encodable
+
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -22,6 +24,7 @@ BoolArray = NDArray[np.bool_]
 Rows = NDArray[np.floating[Any]]
 
 
+@encodable
 @dataclass(frozen=True, slots=True, eq=False)
 class Stats:
     """Expected sufficient statistics of K components over some rows.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from mixtura.errors.base import MixturaError, UsageError, listed, printable
 from mixtura.errors.data import DataError, DataTypeError, SupportError
 from mixtura.errors.results import (
+    CheckpointError,
     DegenerateComponentError,
     ModelFileError,
     NotConvergedError,
@@ -17,6 +18,7 @@ from mixtura.errors.results import (
 from mixtura.errors.warned import MixturaWarning
 
 __all__ = [
+    "CheckpointError",
     "DataError",
     "DataTypeError",
     "DegenerateComponentError",

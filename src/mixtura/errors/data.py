@@ -229,6 +229,16 @@ class DataError(MixturaError):
             "Fit again when nothing writes to the data any more.",
         )
 
+    @classmethod
+    def changed_since(cls, checkpoint: object, changes: Sequence[str]) -> Self:
+        """Data that are not those a checkpoint was made for."""
+        more = f" and {len(changes) - 6} more" if len(changes) > 6 else ""
+        return cls.of(
+            "E502",
+            f"the data changed since the checkpoint '{checkpoint}' was made: "
+            f"{'; '.join(changes[:6])}{more}. Restore them, or start anew (--force).",
+        )
+
 
 class DataTypeError(DataError, TypeError):
     """The data are of a kind that cannot be a table of numbers."""

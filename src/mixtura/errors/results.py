@@ -38,6 +38,40 @@ class ModelFileError(MixturaError):
         return cls.of("E410", f"'{path}' names the {kind} {name!r}; known: {listed(known)}.")
 
 
+class CheckpointError(MixturaError):
+    """A checkpoint cannot be used, or belongs to another job."""
+
+    exit_code = 4
+
+    @classmethod
+    def unusable(cls, path: object, problem: str) -> Self:
+        """No such file, or not a checkpoint."""
+        return cls.of("E420", f"the checkpoint '{path}' cannot be used: {problem}.")
+
+    @classmethod
+    def other_job(cls, path: object, what: str, there: object, here: object) -> Self:
+        """The settings of the job in the file are not those of this one."""
+        return cls.of(
+            "E421",
+            f"the checkpoint '{path}' belongs to another fit: {what} is {there!r} there and "
+            f"{here!r} here. Use the same settings, another file, or start anew (--force).",
+        )
+
+    @classmethod
+    def in_use(cls, path: object) -> Self:
+        """Another process writes the file."""
+        return cls.of("E422", f"the checkpoint '{path}' is in use by another process.")
+
+    @classmethod
+    def not_repeatable(cls, path: object) -> Self:
+        """The file was not made by the command line, so it cannot be continued by it."""
+        return cls.of(
+            "E423",
+            f"the checkpoint '{path}' was not made by 'mixtura fit --checkpoint'. Run the program "
+            "that made it again: it continues by itself.",
+        )
+
+
 class NotConvergedError(MixturaError):
     """A fit stopped before it converged, and the caller asked for convergence."""
 

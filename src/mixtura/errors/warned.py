@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from mixtura.errors.base import listed
@@ -50,4 +50,24 @@ class MixturaWarning(UserWarning):
         return cls(
             f"[W230] no start by '{method}' could be made ({problem}): "
             "random responsibilities took its place."
+        )
+
+    @classmethod
+    def checkpoint_behind(cls, path: object, problem: str, n_passes: int) -> Self:
+        """A checkpoint cannot grow; the fit goes on."""
+        return cls(
+            f"[W510] the checkpoint '{path}' cannot be written ({problem}): the fit goes on, and "
+            f"the file still holds its first {n_passes} passes. Free space; every pass tries again."
+        )
+
+    @classmethod
+    def other_path(
+        cls, path: object, n_passes: int, before: Mapping[str, str], now: Mapping[str, str]
+    ) -> Self:
+        """A resumed run asks another question than the recorded one, by other last digits."""
+        changes = [f"{name} {before[name]} -> {now[name]}" for name in now if now[name] != before[name]]
+        why = f" ({', '.join(changes)})" if changes else ""
+        return cls(
+            f"[W511] the run in the checkpoint '{path}' cannot be repeated in every bit beyond "
+            f"pass {n_passes}{why}: later passes are made again."
         )

@@ -12,9 +12,9 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from mixtura.atomic import check_target, replacing
 from mixtura.errors import ModelFileError
 from mixtura.fitting import Fitted
-from mixtura.modelfile.atomic import check_target, replacing
 from mixtura.modelfile.content import LARGEST_HEADER, SCHEMA, from_bytes, to_bytes
 
 __all__ = [

@@ -14,7 +14,8 @@ from mixtura.source.drop import AttachedSource, DroppingSource
 from mixtura.source.files import FileSource
 from mixtura.source.held import HeldSource, hold
 from mixtura.source.paths import read_standard_input
-from mixtura.source.summary import Summary, check_block, summarise
+from mixtura.source.look import Look, look_at
+from mixtura.source.summary import Summary, check_block, concluded, summarise
 
 __all__ = [
     "ArraySource",
@@ -24,11 +25,14 @@ __all__ = [
     "DroppingSource",
     "FileSource",
     "HeldSource",
+    "Look",
     "Part",
     "Summary",
     "as_source",
     "check_block",
+    "concluded",
     "hold",
+    "look_at",
     "read_column",
     "read_standard_input",
     "summarise",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -77,6 +78,22 @@ class ArraySource(DataSource):
     def n_dropped(self) -> int:
         """Number of rows left out for missing or infinite values."""
         return self._n_dropped
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the numbers are in memory as they are used."""
+        return _is_native(self._X) and not isinstance(self._X, np.memmap)
+
+    @property
+    def has_labels(self) -> bool:
+        """Blocks come with labels."""
+        return self._labels is not None
+
+    def identity(self) -> dict[str, Any]:
+        """Shape, and a digest of all numbers."""
+        known = {"rows": self._X, "weights": self._w, "labels": self._labels}
+        digests = {name: digest(a) for name, a in known.items() if a is not None}
+        return {**super().identity(), "shape": list(self._X.shape), **digests}
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """One part per block."""
@@ -205,6 +222,15 @@ def finite_rows(X: AnyArray) -> npt.NDArray[np.bool_]:
     for start in range(0, X.shape[0], step):
         keep[start : start + step] = np.isfinite(X[start : start + step]).all(axis=1)
     return keep
+
+
+def digest(array: AnyArray) -> str:
+    """Digest of the numbers of an array, whatever their order in memory."""
+    found = hashlib.blake2b(digest_size=16)
+    found.update(f"{array.dtype.str} {array.shape}".encode())
+    for start in range(0, len(array), 16 * LEAF_ROWS):
+        found.update(np.ascontiguousarray(array[start : start + 16 * LEAF_ROWS]).data)
+    return found.hexdigest()
 
 
 def _as_array(data: object) -> AnyArray:

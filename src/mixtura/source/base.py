@@ -8,7 +8,7 @@ blocks depends on row counts alone, never on how a file happens to be stored.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,16 @@ class DataSource(ABC):
         return 0
 
     @property
+    def in_memory(self) -> bool:
+        """The rows are in memory: passes read nothing."""
+        return False
+
+    @property
+    def has_labels(self) -> bool:
+        """Blocks come with labels; a source that cannot tell says yes."""
+        return True
+
+    @property
     def n_streams(self) -> int:
         """Number of streams (files)."""
         return len(self._counts)
@@ -149,7 +159,7 @@ class DataSource(ABC):
                 yield block
         self._remember(stream, n_rows)
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Generator[Block]:
         """All blocks, in order: one pass over the data."""
         first_row = 0
         for stream in range(self.n_streams):
@@ -176,6 +186,29 @@ class DataSource(ABC):
                 pass
         assert self.n_rows is not None
         return self.n_rows
+
+    def counted(self) -> list[Any]:
+        """What passes have learned about row counts, as plain numbers and lists; for `recall`."""
+        return list(self._counts)
+
+    def recall(self, counted: list[Any]) -> None:
+        """Take over what passes of another process have learned."""
+        self._counts = list(counted)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells these data from others and from themselves after a change.
+
+        Returns
+        -------
+        dict
+            Plain text and numbers; under ``"parts"``, if there are any, a list of dicts
+            with a ``"name"`` each.
+        """
+        return {"columns": list(self.columns), "block_rows": self.block_rows}
+
+    def nothing(self) -> DataError:
+        """Make the error that there is no row."""
+        return DataError.empty("the rows without missing values" if self.n_dropped else "the data")
 
     def offset(self, stream: int) -> int:
         """Count the rows before a stream; streams not counted yet count as empty."""

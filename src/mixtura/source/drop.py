@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from mixtura.source.arrays import finite_rows
+from mixtura.source.arrays import digest, finite_rows
 from mixtura.source.base import Block, DataSource, Labels, Part, Weights, regroup
 
 
@@ -40,6 +41,30 @@ class DroppingSource(DataSource):
         if self.n_rows is None or self._base.n_rows is None:
             return None
         return self._base.n_rows - self.n_rows
+
+    @property
+    def in_memory(self) -> bool:
+        """Rows have to be chosen in every pass."""
+        return False
+
+    def counted(self) -> list[Any]:
+        """Rows that were kept, and what the base has learned."""
+        return [super().counted(), self._base.counted()]
+
+    def recall(self, counted: list[Any]) -> None:
+        """Take over what passes of another process have learned."""
+        own, base = counted
+        super().recall(own)
+        self._base.recall(base)
+
+    @property
+    def has_labels(self) -> bool:
+        """Blocks come with labels."""
+        return self._base.has_labels
+
+    def identity(self) -> dict[str, Any]:
+        """That of the base, and that rows are left out."""
+        return {**self._base.identity(), "missing": "drop"}
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """One part per stream, since blocks are cut after rows were left out."""
@@ -107,6 +132,22 @@ class AttachedSource(DataSource):
     def n_dropped(self) -> int | None:
         """Number of rows left out by the base."""
         return self._base.n_dropped
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether those of the base are."""
+        return self._base.in_memory
+
+    @property
+    def has_labels(self) -> bool:
+        """Blocks come with labels."""
+        return self._labels is not None or self._base.has_labels
+
+    def identity(self) -> dict[str, Any]:
+        """That of the base, and digests of what was attached."""
+        known = {"weights": self._w, "labels": self._labels}
+        digests = {name: digest(a) for name, a in known.items() if a is not None}
+        return {**self._base.identity(), **digests}
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """Parts of the base, each with its piece of the arrays."""

@@ -131,6 +131,20 @@ class FileSource(DataSource):
         if self.n_rows == 0:
             raise DataError.empty(f"'{files[0].name}'" if len(files) == 1 else "the files")
 
+    @property
+    def has_labels(self) -> bool:
+        """Blocks come with labels."""
+        return self._label is not None
+
+    def identity(self) -> dict[str, Any]:
+        """Columns in use, and name, size and time of every file."""
+        parts = [
+            {"name": file.path or file.name, "size": file.size, "modified": file.modified}
+            for file, _, _ in self._files
+        ]
+        own = {"weight": self._weight, "label": self._label, "parts": parts}
+        return {**super().identity(), **own}
+
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """Parts of one file: row groups of Parquet, otherwise the file."""
         file, form, layout = self._files[stream]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,20 @@ class HeldSource(DataSource):
     def n_dropped(self) -> int | None:
         """Number of rows left out for missing or infinite values."""
         return self._origin.n_dropped
+
+    @property
+    def in_memory(self) -> bool:
+        """They are."""
+        return True
+
+    @property
+    def has_labels(self) -> bool:
+        """Blocks come with labels."""
+        return self._origin.has_labels
+
+    def identity(self) -> dict[str, Any]:
+        """What tells the source that was read from others."""
+        return self._origin.identity()
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """All blocks, as one part."""

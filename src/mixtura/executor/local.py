@@ -1,40 +1,26 @@
-"""Where blocks are processed. An executor maps a task over blocks and adds the results.
-
-Which executor runs a pass never changes its result: the statistics of the
-blocks are added in the fixed tree of `mixtura.stats.tree_sum`.
-"""
+"""Threads of this process, and a thread that reads ahead."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from itertools import chain
 
 from mixtura.errors import UsageError
+from mixtura.executor.base import T, Task
 from mixtura.source import Block, DataSource
-from mixtura.stats import Addable, tree_sum
-
-T = TypeVar("T", bound=Addable)
-
-Task = Callable[[Block, int], T]
-
-
-class Executor(Protocol):
-    """Anything that can sum a task over the blocks of a source."""
-
-    def threads(self) -> int:
-        """Threads that work between two passes may use, in the process of the caller."""
-        ...
-
-    def reduce(self, task: Task[T], source: DataSource) -> T:
-        """Sum ``task(block, n_threads)`` over all blocks, in block order."""
-        ...
+from mixtura.stats import tree_sum
 
 
 @dataclass(frozen=True)
 class Local:
     """Work in this process; threads work inside each block and are joined before it returns.
+
+    Blocks of files are read ahead: one more thread reads the next block while this one
+    is processed, so that two blocks are in memory.
 
     Parameters
     ----------
@@ -58,7 +44,29 @@ class Local:
     def reduce(self, task: Task[T], source: DataSource) -> T:
         """Sum ``task(block, n_threads)`` over all blocks, in block order."""
         n_threads = self.threads()
-        return tree_sum(task(block, n_threads) for block in source.blocks())
+        blocks = source.blocks() if source.in_memory else ahead(source.blocks())
+        with closing(blocks):
+            values = (task(block, n_threads) for block in blocks)
+            first = next(values, None)
+            if first is None:
+                raise source.nothing()
+            return tree_sum(chain([first], values))
+
+
+def ahead(blocks: Iterator[Block]) -> Generator[Block]:
+    """Read the next block in a thread of its own while the caller uses this one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [block.n_rows for block in ahead(iter([Block(np.ones((3, 1))), Block(np.ones((2, 1)))]))]
+    [3, 2]
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="mixtura-read") as reader:
+        coming = reader.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, blocks, None)
+            yield block
 
 
 def thread_count(n_threads: int | None = None) -> int:

@@ -1,0 +1,22 @@
+"""Where blocks are processed. An executor maps a task over blocks and adds the results.
+
+Which executor runs a pass never changes its result: the values of the blocks are
+added in the fixed tree of `mixtura.stats.tree_sum`.
+"""
+
+from __future__ import annotations
+
+from mixtura.executor.base import Executor, Task, session
+from mixtura.executor.checkpoint import Checkpointed
+from mixtura.executor.journal import Journal
+from mixtura.executor.local import Local, thread_count
+
+__all__ = [
+    "Checkpointed",
+    "Executor",
+    "Journal",
+    "Local",
+    "Task",
+    "session",
+    "thread_count",
+]
