@@ -29,6 +29,7 @@ _HOME = {
     "as_source": "source",
     "DataSource": "source",
     "Local": "executor",
+    "Checkpointed": "executor",
     "Aitken": "stopping",
     "Gain": "stopping",
     "Outcome": "stopping",
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
         ModelFileError,
     )
     from mixtura.estimators import GaussianMixture, MixtureModel
-    from mixtura.executor import Local
+    from mixtura.executor import Checkpointed, Local
     from mixtura.families import (
         BetaPrior,
         DirichletPrior,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -118,7 +119,7 @@ def _planted(value: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     name = type(value).__name__
     if _CLASSES.get(name) is not type(value):
         raise TypeError(f"a value of the type {type(value).__qualname__} cannot be encoded")
-    own = {one.name: _planted(getattr(value, one.name), arrays) for one in fields(value)}
+    own = {one.name: _planted(getattr(value, one.name), arrays) for one in fields(_CLASSES[name])}
     return {"object": name, "fields": own}
 
 
@@ -170,7 +171,7 @@ def _feed_object(value: Any, update: Callable[[bytes], None]) -> None:
     if isinstance(name, str):
         update(f"function {name};".encode())
         owner = getattr(value, "__self__", None)
-        if owner is not None and not isinstance(owner, type):
+        if owner is not None and not isinstance(owner, type | ModuleType):
             _feed(owner, update)
         return
     update(f"object {type(value).__qualname__};".encode())

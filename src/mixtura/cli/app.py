@@ -21,6 +21,7 @@ from mixtura.errors import MixturaError, ResourceError, UsageError
 #: Commands and what they do. Each is ``command`` in the module of its name.
 COMMANDS = {
     "fit": "Fit a density or a mixture to data, and save it.",
+    "resume": "Go on with a fit that was interrupted.",
     "predict": "Label, probabilities, uncertainty and log-density of every row.",
     "show": "Say what a model holds.",
     "plot": "Draw a picture of a model and its data.",
@@ -102,7 +103,7 @@ def exit_code(run: Callable[[], Any], console: Console) -> int:
         message = error.format_message().rstrip(".") + "."
         return console.error(UsageError.command_line(message, command))
     except (click.Abort, KeyboardInterrupt):
-        console.say("interrupted: nothing was written")
+        console.say(console.farewell)
         return INTERRUPTED
     except (PipeClosed, BrokenPipeError):
         _discard_output()

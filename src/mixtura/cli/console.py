@@ -36,12 +36,15 @@ class Console:
         Errors come with their traceback.
     started : bool
         Data have been written to the standard output.
+    farewell : str
+        What to say when a person interrupts.
     """
 
     as_json: bool = False
     quiet: bool = False
     debug: bool = False
     started: bool = False
+    farewell: str = "interrupted: nothing was written"
 
     def say(self, words: str) -> None:
         """Print words for people, on standard error."""

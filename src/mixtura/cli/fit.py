@@ -14,6 +14,7 @@ from mixtura.cli.console import Console
 from mixtura.errors import NotConvergedError, UsageError
 
 if TYPE_CHECKING:
+    from mixtura.executor import Executor
     from mixtura.families import Family
     from mixtura.fitting import Fitted
     from mixtura.source import DataSource
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Fail (exit code 5) if the fit did not converge.")
 @options.seed
 @options.threads
+@options.checkpoint
 @options.force
 @options.raw_text
 @options.common
@@ -106,12 +108,19 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
     With --json the whole result is one document on standard output; otherwise
     the summary is printed on standard error.
     """
+    run(console, data, given)
+
+
+def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Do what the options ask for; `mixtura resume` comes in here too."""
     from mixtura import describe
+    from mixtura.cli.lasting import executor_of
 
     _check_targets(given)
     with console.listening() as notes:
         source = _source(console, data, given)
-        fitted = _fit(console, source, given)
+        with executor_of(console, "fit", data, given) as executor:
+            fitted = _fit(console, source, given, executor)
     fitted = replace(fitted, warnings=tuple(dict.fromkeys((*notes, *fitted.warnings))))
     if given["strict"] and not fitted.outcome.converged:
         raise NotConvergedError.stopped(fitted.n_iter, fitted.outcome.value)
@@ -135,8 +144,10 @@ def _check_targets(given: dict[str, Any]) -> None:
         if target == "-":
             raise UsageError.option("-o, --labelled", "a file is needed here; predict writes to -")
         check_target(target, force=given["force"])
-    if len(targets) == 2 and Path(targets[0]).absolute() == Path(targets[1]).absolute():
-        raise UsageError.option("--labelled", "it names the same file as --output")
+    own = given["checkpoint"]
+    places = [Path(one).absolute() for one in (*targets, own) if one is not None]
+    if len(set(places)) < len(places):
+        raise UsageError.option("-o, --labelled, --checkpoint", "two of them name the same file")
 
 
 def _source(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> DataSource:
@@ -176,8 +187,7 @@ def _known_labels(console: Console, rows: Any, column: str) -> tuple[Any, bool]:
     return np.array([-1 if v is None else number[str(v)] for v in values]), True
 
 
-def _fit(console: Console, source: DataSource, given: dict[str, Any]) -> Fitted:
-    from mixtura.executor import Local
+def _fit(console: Console, source: DataSource, given: dict[str, Any], executor: Executor) -> Fitted:
     from mixtura.fitting import N_STARTS, fit_mixture
     from mixtura.stopping import Aitken
 
@@ -194,7 +204,7 @@ def _fit(console: Console, source: DataSource, given: dict[str, Any]) -> Fitted:
             max_iter=given["max_iter"],
             on_degenerate=given["on_degenerate"],
             seed=given["seed"],
-            executor=Local(given["threads"]),
+            executor=executor,
             watch=watch,
         )
 

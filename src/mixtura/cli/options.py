@@ -68,3 +68,10 @@ raw_text = click.option(
     is_flag=True,
     help="Write text as it is: no quote before cells that a spreadsheet would run as formulas.",
 )
+
+checkpoint = click.option(
+    "--checkpoint",
+    metavar="FILE",
+    help="Keep the result of every pass over the data in FILE, to go on after an interruption: "
+    "by mixtura resume FILE, or by the same command again.",
+)

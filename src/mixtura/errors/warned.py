@@ -65,7 +65,9 @@ class MixturaWarning(UserWarning):
         cls, path: object, n_passes: int, before: Mapping[str, str], now: Mapping[str, str]
     ) -> Self:
         """A resumed run asks another question than the recorded one, by other last digits."""
-        changes = [f"{name} {before[name]} -> {now[name]}" for name in now if now[name] != before[name]]
+        changes = [
+            f"{name} {before[name]} -> {now[name]}" for name in now if now[name] != before[name]
+        ]
         why = f" ({', '.join(changes)})" if changes else ""
         return cls(
             f"[W511] the run in the checkpoint '{path}' cannot be repeated in every bit beyond "

@@ -15,7 +15,6 @@ from mixtura.codec import decode, encode, fingerprint, question
 from mixtura.errors import CheckpointError, DataError, MixturaWarning
 from mixtura.executor.base import Executor, T, Task, session
 from mixtura.executor.journal import Journal
-from mixtura.executor.local import Local
 from mixtura.source import DataSource
 
 
@@ -133,9 +132,9 @@ class Recorder:
 
     def _recalled(self, record: dict[str, str]) -> Any:
         """The value of the next record, if it answers this question."""
-        if self.n_passes >= len(self._journal.records):
+        if self.n_passes >= len(self._journal):
             return None
-        found = self._journal.records[self.n_passes]
+        found = self._journal[self.n_passes]
         if any(found[name] != value for name, value in record.items()):
             path, before = self._journal.path, self._journal.header["versions"]
             warnings.warn(

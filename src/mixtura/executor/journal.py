@@ -1,8 +1,8 @@
-"""The file of a checkpoint: a header, then one record after each pass. Records only ever follow.
+r"""The file of a checkpoint: a header, then one record after each pass. Records only ever follow.
 
 ::
 
-    b"mixtura checkpoint 1\\n"
+    b"mixtura checkpoint 1\n"
     record: 8 bytes length (little-endian), 32 bytes SHA-256 of what came before and of the
             payload, payload
     ...
@@ -42,8 +42,6 @@ class Journal:
     ----------
     header : dict
         What the file was made for.
-    records : list
-        The values that were complete when the file was opened.
 
     Raises
     ------
@@ -54,11 +52,12 @@ class Journal:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Journal.create(f"{folder}/run", {"seed": 0})
+    ...     header = {"settings": {"seed": 0}, "data": {}, "versions": {}, "note": {}}
+    ...     Journal.create(f"{folder}/run", header)
     ...     with Journal(f"{folder}/run") as journal:
     ...         journal.append(1.5)
     ...     with Journal(f"{folder}/run") as journal:
-    ...         journal.header, journal.records
+    ...         journal.header["settings"], list(journal)
     ({'seed': 0}, [1.5])
     """
 
@@ -67,12 +66,11 @@ class Journal:
         self._file = _opened(self.path)
         try:
             payloads, ends, digests = _complete_records(self._file, self.path)
-            self.header: dict[str, Any] = payloads[0]
-            self.records: list[Any] = payloads[1:]
+            self.header = _header(payloads, self.path)
         except BaseException:
             self._file.close()
             raise
-        self._ends, self._digests = ends, digests
+        self._payloads, self._ends, self._digests = payloads[1:], ends, digests
         self._late: list[bytes] = []  # records that could not be written yet
         self._warned = False
 
@@ -90,6 +88,14 @@ class Journal:
         payload = encode(header)
         with replacing(path, force=force) as file:
             file.write(MAGIC + _framed(payload, b""))
+
+    def __len__(self) -> int:
+        """Records that were complete when the file was opened."""
+        return len(self._payloads)
+
+    def __getitem__(self, i: int) -> Any:
+        """Value of one of these records; its class must have been imported."""
+        return decode(self._payloads[i])
 
     def append(self, value: Any) -> None:
         """Add a record, and force it to the disk.
@@ -113,7 +119,7 @@ class Journal:
 
     def cut(self, n_records: int) -> None:
         """Keep the first records only."""
-        del self.records[n_records:]
+        del self._payloads[n_records:]
         del self._ends[n_records + 1 :], self._digests[n_records + 1 :]
         self._file.truncate(self._ends[-1])
 
@@ -133,7 +139,9 @@ class Journal:
         end = self._ends[-1]
         try:
             self._file.seek(end)
-            self._file.write(record)
+            rest = memoryview(record)
+            while len(rest):  # an unbuffered file may take a part
+                rest = rest[self._file.write(rest) :]
             self._file.truncate()
             os.fsync(self._file.fileno())
         except OSError:
@@ -169,12 +177,12 @@ def _opened(path: Path) -> IO[bytes]:
     return file
 
 
-def _complete_records(file: IO[bytes], path: Path) -> tuple[list[Any], list[int], list[bytes]]:
-    """Values of all records up to the first that is not whole, where they end, their digests."""
+def _complete_records(file: IO[bytes], path: Path) -> tuple[list[bytes], list[int], list[bytes]]:
+    """Payloads up to the first that is not whole, where they end, and their digests."""
     size = os.fstat(file.fileno()).st_size
     if file.read(len(MAGIC)) != MAGIC:
         raise CheckpointError.unusable(path, "it is not a mixtura checkpoint of this version")
-    values: list[Any] = []
+    payloads: list[bytes] = []
     ends, digests, end, before = [], [], len(MAGIC), b""
     while True:
         frame = file.read(_LENGTH + _DIGEST)
@@ -184,14 +192,19 @@ def _complete_records(file: IO[bytes], path: Path) -> tuple[list[Any], list[int]
         payload = file.read(length)
         if hashlib.sha256(before + payload).digest() != frame[_LENGTH:]:
             break
-        try:
-            values.append(decode(payload))
-        except ValueError as error:
-            raise CheckpointError.unusable(path, str(error)) from None
+        payloads.append(payload)
         before = frame[_LENGTH:]
         end += len(frame) + length
         ends.append(end)
         digests.append(before)
-    if not values or not isinstance(values[0], dict):
+    return payloads, ends, digests
+
+
+def _header(payloads: list[bytes], path: Path) -> dict[str, Any]:
+    try:
+        header = decode(payloads[0])
+    except (IndexError, ValueError):
+        header = None
+    if not isinstance(header, dict) or not {"settings", "data", "versions", "note"} <= set(header):
         raise CheckpointError.unusable(path, "its header is damaged")
-    return values, ends, digests
+    return header

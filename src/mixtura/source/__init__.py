@@ -13,8 +13,8 @@ from mixtura.source.door import as_source, read_column
 from mixtura.source.drop import AttachedSource, DroppingSource
 from mixtura.source.files import FileSource
 from mixtura.source.held import HeldSource, hold
-from mixtura.source.paths import read_standard_input
 from mixtura.source.look import Look, look_at
+from mixtura.source.paths import read_standard_input
 from mixtura.source.summary import Summary, check_block, concluded, summarise
 
 __all__ = [

@@ -169,7 +169,7 @@ def look_at(max_distinct: int, whole: frozenset[int], block: Block, n_threads: i
     n_positive, pivot = 0, None
     faults: Faults | None = None
     keys = np.empty(0, dtype=np.uint64)
-    levels: dict[int, tuple[float, ...]] = {j: () for j in whole}
+    levels: dict[int, tuple[float, ...]] = dict.fromkeys(whole, ())
     for chunk in chunks(block):
         found = faults_of(chunk)
         if found is not None:

@@ -1,0 +1,101 @@
+"""Long fits on the command line: checkpoints, signals, clusters, and the plan printed first."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mixtura.cli.console import Console
+from mixtura.errors import UsageError
+
+if TYPE_CHECKING:
+    from mixtura.executor import Executor
+
+#: Words of a command line that name files.
+_OUTPUTS = ("output", "labelled", "checkpoint")
+
+
+@contextmanager
+def executor_of(
+    console: Console, command: str, data: Sequence[str], given: dict[str, Any]
+) -> Iterator[Executor]:
+    """Make the executor that the options ask for; an interruption is answered in its terms.
+
+    Parameters
+    ----------
+    console : Console
+        For words.
+    command : str
+        Name of the command, for ``mixtura resume``.
+    data : sequence of str
+        The data as given.
+    given : dict
+        Options: ``threads``, ``checkpoint``, ``force``.
+    """
+    from mixtura.executor import Checkpointed, Local
+
+    with ending_cleanly():
+        executor: Executor = Local(given["threads"])
+        path = given.get("checkpoint")
+        if path is None:
+            yield executor
+            return
+        if "-" in data:
+            raise UsageError.option("--checkpoint", "standard input cannot be read a second time")
+        anew = given["force"] and not given.get("resumed")
+        if Path(path).exists() and not anew:
+            console.say(f"resuming {path}: {passes_in(path)} passes are kept")
+        note = {"command": command, "data": absolute(data), "given": portable(given)}
+        try:
+            yield Checkpointed(executor, path, force=anew, note=note)
+        except KeyboardInterrupt:
+            console.farewell = (
+                f"stopped after pass {passes_in(path)}; the checkpoint {path} is complete. "
+                f"Resume: mixtura resume {path}"
+            )
+            raise
+
+
+@contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """Treat the request to terminate as Ctrl-C: the block is finished, files are closed."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = None
+    with suppress(ValueError):  # not in the main thread, where nobody sends signals
+        before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def passes_in(path: str) -> int:
+    """Complete passes in a checkpoint; 0 where there is none yet."""
+    from mixtura.executor import Journal
+
+    if not Path(path).exists():
+        return 0
+    with Journal(path) as journal:
+        return len(journal)
+
+
+def portable(given: dict[str, Any]) -> dict[str, Any]:
+    """Options that mean the same from any folder."""
+    own = {name: value for name, value in given.items() if name != "resumed"}
+    for name in _OUTPUTS:
+        if own.get(name) is not None:
+            own[name] = str(Path(own[name]).absolute())
+    return own
+
+
+def absolute(data: Sequence[str]) -> list[str]:
+    """Paths and patterns that mean the same from any folder."""
+    return [one if one == "-" else str(Path(one).expanduser().absolute()) for one in data]
