@@ -44,7 +44,7 @@ class Checkpointed:
     Examples
     --------
     >>> import numpy as np, tempfile
-    >>> from mixtura import GaussianMixture
+    >>> from mixtura import Checkpointed, GaussianMixture, Local
     >>> X = np.random.default_rng(0).normal(size=(100, 2))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     safe = Checkpointed(Local(), f"{folder}/fit.checkpoint")
