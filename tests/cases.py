@@ -42,6 +42,14 @@ class Case:
     linear_map: Callable[[np.random.Generator], np.ndarray] | None = None  # A (d, d), shape kept
     free: bool = True  # no constraint binds the covariances: all of the score is zero at the fit
     exact_information: bool = True  # at the estimate, observed information = expected
+    grid: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None  # points of the sample space
+    # (m, d) and the size of their cells (m,); None: the real line or whole numbers, by `discrete`
+    outside: tuple[list[float], list[float]] | None = None  # values refused, values accepted
+
+    @property
+    def moves_freely(self) -> bool:
+        """The sample space is all of R^d."""
+        return not self.discrete and self.grid is None
 
     @property
     def d(self) -> int:

@@ -177,7 +177,7 @@ def test_em_is_equivariant(case):
             )
 
 
-@only(lambda case: not case.discrete and case.family.closed_form)
+@only(lambda case: case.moves_freely and case.family.closed_form)
 def test_a_shift_of_the_rows_shifts_the_fit(case):
     """By whole numbers that lose no digits: what remains is rounding of sums."""
     X = np.round(case.rows(31, 300, 2)[0] * 2**20) / 2**20

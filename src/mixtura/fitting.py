@@ -334,10 +334,8 @@ def _notes(fitted: Fitted, caught: list[warnings.WarningMessage]) -> tuple[str, 
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     notes = [str(w.message) for w in caught if isinstance(w.message, MixturaWarning)]
-    boundary = np.flatnonzero(fitted.mixture.family.at_boundary(fitted.mixture.params))
     notes += [
-        f"component {k} ({fitted.mixture.weights[k] * fitted.mass:.1f} effective rows) sits on the "
-        "covariance floor: its likelihood is bounded by the floor, not by the data"
-        for k in boundary
+        f"component {k} ({fitted.mixture.weights[k] * fitted.mass:.1f} effective rows) {text}"
+        for k, text in fitted.mixture.family.remarks(fitted.mixture.params)
     ]
     return tuple(notes + list(fitted.events))

@@ -13,7 +13,6 @@ from mixtura.em import known_stats
 from mixtura.errors import DataError, SupportError, UsageError
 from mixtura.executor import Executor
 from mixtura.families import Family
-from mixtura.families.base import Support
 from mixtura.profile import measure, warn_if_collinear
 from mixtura.source import Block, DataSource, Look, Summary, concluded, look_at
 from mixtura.stats import Array, IntArray
@@ -33,7 +32,7 @@ def prepare(
         raise UsageError.argument("n_components", n_components, "a whole number >= 1")
     if family.n_features != source.n_features:
         raise DataError.width(source.n_features, family.n_features, "the family")
-    look = executor.reduce(partial(first_look, family.support, n_components, source.whole), source)
+    look = executor.reduce(partial(first_look, family, n_components, source.whole), source)
     summary = concluded(look.rows, source)
     if summary.n_positive < n_components:
         raise DataError.too_few_rows(summary.n_positive, n_components)
@@ -42,6 +41,7 @@ def prepare(
     if look.outside is not None:
         raise _outside(family, source, *look.outside)
     profile = None
+    family = family.ranged(*_range(source, summary))
     if family.needs_profile:
         if summary.n_positive < 2:
             raise DataError.one_row()
@@ -61,30 +61,41 @@ def prepare(
 @encodable
 @dataclass(frozen=True, eq=False)
 class FirstLook:
-    """A look at some rows, and their first value outside of a support: row, column, value."""
+    """A look at some rows, and their first value at which a density is zero.
+
+    `outside` is the row, the column, the value, what is needed, and what can be done.
+    """
 
     rows: Look
-    outside: tuple[int, int, float] | None
+    outside: tuple[int, int, float, str, str] | None
 
     def __add__(self, other: FirstLook) -> FirstLook:
         return FirstLook(self.rows + other.rows, self.outside or other.outside)
 
 
 def first_look(
-    support: Support, max_distinct: int, whole: frozenset[int], block: Block, n_threads: int = 1
+    family: Family[Any],
+    max_distinct: int,
+    whole: frozenset[int],
+    block: Block,
+    n_threads: int = 1,
 ) -> FirstLook:
     """Look at a block before anything is fitted: the task of the first pass."""
     look = look_at(max_distinct, whole, block, n_threads)
-    return FirstLook(look, None if support is Support.REAL else first_outside(support, block))
+    return FirstLook(look, first_outside(family, block))
 
 
-def first_outside(support: Support, block: Block) -> tuple[int, int, float] | None:
-    """Row, column and value of the first number that a support does not contain."""
-    inside = support.contains(np.asarray(block.X, dtype=float))
-    if inside.all():
+def first_outside(
+    family: Family[Any], block: Block
+) -> tuple[int, int, float, str, str] | None:
+    """First value of a block at which a family's density is zero, as in `FirstLook`."""
+    if not family.bounded:
         return None
-    row, column = map(int, np.argwhere(~inside)[0])
-    return block.first_row + row, column, float(block.X[row, column])
+    fault = family.fault(np.asarray(block.X, dtype=float))
+    if fault is None:
+        return None
+    row, column, needed, hint = fault
+    return block.first_row + row, column, float(block.X[row, column]), needed, hint
 
 
 @encodable
@@ -142,17 +153,28 @@ def check_support(family: Family[Any], block: Block, source: DataSource) -> None
     SupportError
         Names the column, the value and the row.
     """
-    found = first_outside(family.support, block)
+    found = first_outside(family, block)
     if found is not None:
         raise _outside(family, source, *found)
 
 
 def _outside(
-    family: Family[Any], source: DataSource, row: int, column: int, value: float
+    family: Family[Any],
+    source: DataSource,
+    row: int,
+    column: int,
+    value: float,
+    needed: str,
+    hint: str,
 ) -> SupportError:
     return SupportError.outside(
-        family.name, family.support.value, source.columns[column], value, row
+        family.name, needed, source.columns[column], value, row, source.where(row), hint
     )
+
+
+def _range(source: DataSource, summary: Summary) -> tuple[Array, Array]:
+    """Least and greatest value of each column, (d,) each."""
+    return summary.min, summary.max
 
 
 def _refuse_constant(source: DataSource, summary: Summary) -> None:

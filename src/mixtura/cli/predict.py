@@ -88,14 +88,13 @@ def command(
 
 def _look(fitted: Fitted, source: DataSource, rows: Any, missing: str) -> None:
     """Refuse what cannot be scored, before anything is written."""
-    from mixtura.families.base import Support
     from mixtura.prepare import check_support
     from mixtura.source import as_source, summarise
 
     if missing == "error":
         summarise(source, max_distinct=1)
     family = fitted.mixture.family
-    if family.support is not Support.REAL:
+    if family.bounded:
         kept = as_source(rows, columns=list(fitted.columns), missing="drop")
         for block in kept.blocks():
             check_support(family, block, kept)

@@ -43,31 +43,28 @@ def command(
 
     from mixtura import modelfile
     from mixtura.cli.rows import row_writer
-    from mixtura.families.base import Support
 
     fitted = modelfile.load(model)
     columns = list(fitted.columns)
     if label:
         columns.append(_free_name("label", columns))
-    whole = fitted.mixture.family.support is Support.COUNTS
     rng = np.random.default_rng(seed)
     head = {"schema": "mixtura.sample/1", "n_rows": n_rows}
     with row_writer(console, output, columns, head, force=force, raw_text=raw_text) as writer:
         for start in range(0, n_rows, ROWS):
             n = min(ROWS, n_rows - start)
-            writer.write(_drawn(fitted.mixture, n, rng, label=label, whole=whole))
+            writer.write(_drawn(fitted.mixture, n, rng, label=label))
 
 
 def _drawn(
-    mixture: Mixture, n_rows: int, rng: np.random.Generator, *, label: bool, whole: bool
-) -> Iterator[list[Any]]:
+    mixture: Mixture, n_rows: int, rng: np.random.Generator, *, label: bool
+) -> Iterator[tuple[Any, ...]]:
     X, labels = mixture.sample(n_rows, rng)
-    rows = (X.astype("int64") if whole and X.max() < 2**63 else X).tolist()
-    if not label:
-        yield from rows
-        return
-    for row, component in zip(rows, labels.tolist(), strict=True):
-        yield [*row, component]
+    columns = [
+        values.astype("int64" if whole and values.max() < 2**63 else float).tolist()
+        for values, whole in zip(X.T, mixture.family.whole, strict=True)
+    ]
+    yield from zip(*columns, *([labels.tolist()] if label else []), strict=True)
 
 
 def _free_name(name: str, taken: list[str]) -> str:

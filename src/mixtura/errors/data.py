@@ -271,10 +271,19 @@ class SupportError(DataError):
     """A value lies where the chosen density is zero."""
 
     @classmethod
-    def outside(cls, family: str, needed: str, column: str, value: float, row: int) -> Self:
+    def outside(
+        cls,
+        family: str,
+        needed: str,
+        column: str,
+        value: float,
+        row: int,
+        where: str = "",
+        hint: str = "Recode it, drop the row, or use another family.",
+    ) -> Self:
         """A value outside of the support of a family."""
         return cls.of(
             "E250",
-            f"family '{family}' needs {needed}; column '{column}' has {value:g} at row {row}. "
-            "Recode it, drop the row, or use another family.",
+            f"family '{family}' needs {needed}; column '{column}' has {value:g} "
+            f"at row {row}{where}. {hint}",
         )

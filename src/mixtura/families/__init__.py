@@ -6,7 +6,14 @@ from typing import Any
 
 from mixtura.errors import UsageError
 from mixtura.families.base import ExponentialFamily, Family, Profile, Support
+from mixtura.families.bernoulli import Bernoulli, BernoulliParams
+from mixtura.families.beta import Beta, BetaParams
+from mixtura.families.categorical import Categorical, CategoricalParams
+from mixtura.families.exponential import Exponential, ExponentialParams
+from mixtura.families.gamma import Gamma, GammaParams
 from mixtura.families.gaussian import Gaussian, GaussianParams
+from mixtura.families.lognormal import LogNormal, LogNormalParams
+from mixtura.families.multinomial import Multinomial, MultinomialParams
 from mixtura.families.poisson import Poisson, PoissonParams
 from mixtura.families.priors import (
     BetaPrior,
@@ -16,10 +23,25 @@ from mixtura.families.priors import (
     Prior,
     PseudoRows,
 )
+from mixtura.families.vonmises import VonMisesFisher, VonMisesFisherParams
 
 #: Every family that files and the command line may name. Closed: a model file
 #: cannot name anything else.
-FAMILIES: dict[str, type[Family[Any]]] = {family.name: family for family in (Gaussian, Poisson)}
+FAMILIES: dict[str, type[Family[Any]]] = {
+    family.name: family
+    for family in (
+        Gaussian,
+        LogNormal,
+        Gamma,
+        Exponential,
+        Beta,
+        Poisson,
+        Bernoulli,
+        Categorical,
+        Multinomial,
+        VonMisesFisher,
+    )
+}
 
 
 def find_family(name: str, n_features: int, **options: Any) -> Family[Any]:
@@ -51,13 +73,27 @@ def find_family(name: str, n_features: int, **options: Any) -> Family[Any]:
 
 __all__ = [
     "FAMILIES",
+    "Bernoulli",
+    "BernoulliParams",
+    "Beta",
+    "BetaParams",
     "BetaPrior",
+    "Categorical",
+    "CategoricalParams",
     "DirichletPrior",
+    "Exponential",
     "ExponentialFamily",
+    "ExponentialParams",
     "Family",
+    "Gamma",
+    "GammaParams",
     "GammaPrior",
     "Gaussian",
     "GaussianParams",
+    "LogNormal",
+    "LogNormalParams",
+    "Multinomial",
+    "MultinomialParams",
     "NormalInverseWishart",
     "Poisson",
     "PoissonParams",
@@ -65,5 +101,7 @@ __all__ = [
     "Profile",
     "PseudoRows",
     "Support",
+    "VonMisesFisher",
+    "VonMisesFisherParams",
     "find_family",
 ]

@@ -24,15 +24,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from scipy.special import logsumexp
 
 from mixtura.errors import UsageError
 from mixtura.families.priors import Prior, PseudoRows
+from mixtura.families.support import Fault, Remark
+from mixtura.families.support import (
+    Profile as Profile,  # families find them here, with the contract
+)
+from mixtura.families.support import Support as Support
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats, tree_sum
 
 if TYPE_CHECKING:
@@ -44,38 +48,6 @@ P = TypeVar("P", bound=tuple[Array, ...])
 #: Rows that a Python route handles at once: a leaf of the merge tree, so that
 #: results do not depend on the size of blocks, and temporaries stay small.
 SLICE_ROWS = 1024
-
-
-class Support(Enum):
-    """Where a family's density is positive; the value says it in words."""
-
-    REAL = "real numbers"
-    COUNTS = "whole numbers >= 0"
-
-    @property
-    def is_discrete(self) -> bool:
-        """Densities are probabilities of single values."""
-        return self is Support.COUNTS
-
-    def contains(self, X: Array) -> BoolArray:
-        """Tell for each entry of X whether it lies in the support."""
-        if self is Support.COUNTS:
-            return np.asarray(np.isfinite(X) & (X >= 0) & (np.floor(X) == X))
-        return np.isfinite(X)
-
-
-class Profile(NamedTuple):
-    """What one look at all rows says about their place and scale.
-
-    Values are in units of ``2**exponents`` per column (all 0 in ordinary data),
-    which keeps squares inside the range of floating-point numbers.
-    """
-
-    n_rows: int
-    mass: float
-    mean: Array  # (d,)
-    covariance: Array  # (d, d), divided by the sum of weights
-    exponents: IntArray  # (d,)
 
 
 @dataclass(frozen=True)
@@ -95,6 +67,8 @@ class Family(ABC, Generic[P]):
         Where the density is positive; checked once, at the data door.
     params_type : type
         NamedTuple of arrays with leading axis K, or 1 where shared.
+    bound_words : str
+        What is said of a component for which `at_boundary` is true.
     closed_form : bool
         With all labels known, one M step is the maximum-likelihood estimate.
     centred : bool
@@ -110,6 +84,7 @@ class Family(ABC, Generic[P]):
     name: ClassVar[str]
     support: ClassVar[Support] = Support.REAL
     params_type: ClassVar[type]
+    bound_words: ClassVar[str] = "sits on a bound: its likelihood is bounded by it"
     closed_form: ClassVar[bool] = True
     centred: ClassVar[bool] = False
     needs_profile: ClassVar[bool] = False
@@ -185,6 +160,29 @@ class Family(ABC, Generic[P]):
         del profile
         return self
 
+    def ranged(self, low: Array, high: Array) -> Self:
+        """Return the family with what it needs to know of the range of each column, (d,) each."""
+        del low, high
+        return self
+
+    @property
+    def bounded(self) -> bool:
+        """The density is zero somewhere, so rows are checked before they are used."""
+        return self.support is not Support.REAL
+
+    def fault(self, X: Array) -> Fault | None:
+        """Find the first value of rows X (n, d) at which the density is zero; None without one."""
+        inside = self.support.contains(X)
+        if inside.all():
+            return None
+        row, column = map(int, np.argwhere(~inside)[0])
+        return Fault(row, column, self.support.value, self.support.hint)
+
+    @property
+    def whole(self) -> BoolArray:
+        """Which columns hold whole numbers only, (d,)."""
+        return np.full(self.n_features, self.support.is_whole)
+
     def soften(self, stats: Stats) -> Stats:
         """Statistics of a rough start, made safe for components of a few rows."""
         return stats
@@ -259,6 +257,11 @@ class Family(ABC, Generic[P]):
         """P(X <= x) of each component at x (n,), for one column: (n, K); None where unknown."""
         del params, x
         return None
+
+    def remarks(self, params: P) -> list[Remark]:
+        """What people should know about components, such as those at the boundary."""
+        text = f"{self.bound_words}, not by the data"
+        return [Remark(int(k), text) for k in np.flatnonzero(self.at_boundary(params))]
 
     def problem(self, params: P) -> str | None:
         """Say what is wrong with parameters from outside, or None when they are usable."""

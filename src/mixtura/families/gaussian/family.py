@@ -80,6 +80,9 @@ class Gaussian(Family[GaussianParams]):
     floor: Array | None = field(default=None, compare=False, repr=False)
     name: ClassVar[str] = "gaussian"
     params_type: ClassVar[type] = GaussianParams
+    bound_words: ClassVar[str] = (
+        "sits on the covariance floor: its likelihood is bounded by the floor"
+    )
     centred: ClassVar[bool] = True
     needs_profile: ClassVar[bool] = True
 
