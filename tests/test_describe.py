@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from mixtura.describe import WIDTH, document, mclust_name, text
-from mixtura.families import FAMILIES, Gaussian, Poisson
+from mixtura.families import FAMILIES, Gaussian, Poisson, find_family
 from mixtura.families.gaussian.shapes import SHAPES, find_shape
 from mixtura.fitting import fit_mixture
 from mixtura.source import as_source
@@ -34,16 +35,33 @@ def gaussian(covariance="full", k=2, d=2, **options):
 
 
 def poisson(k=2, d=2):
+    return fit_mixture(Poisson(d), as_source(drawn("poisson", d)), k)
+
+
+def drawn(family, d=2, n=120):
+    """Rows in the support of a family, in two groups."""
     rng = np.random.default_rng(5)
-    X = np.concatenate([rng.poisson(2, (90, d)), rng.poisson(40, (60, d))]).astype(float)
-    return fit_mixture(Poisson(d), as_source(X), k)
+    second = rng.random((n, 1)) < 0.4
+    if family == "beta":
+        return np.where(second, rng.beta(2, 9, (n, d)), rng.beta(8, 3, (n, d)))
+    if family == "bernoulli":
+        return (rng.random((n, d)) < np.where(second, 0.2, 0.9)).astype(float)
+    if family == "vonmises-fisher":
+        X = rng.normal(size=(n, d)) + np.where(second, 5.0, -5.0)
+        return X / np.linalg.norm(X, axis=1, keepdims=True)
+    if family in ("categorical", "multinomial"):
+        return np.where(second, rng.integers(0, 2, (n, d)), rng.integers(1, 4, (n, d))).astype(
+            float
+        )
+    counts = np.where(second, rng.poisson(40, (n, d)), rng.poisson(2, (n, d)))
+    return counts.astype(float) + (0.5 if family != "poisson" else 0.0)
 
 
-FITS = {"gaussian": gaussian, "poisson": poisson}
+def of_family(name, k=2, d=2):
+    return fit_mixture(find_family(name, d), as_source(drawn(name, d)), k)
 
 
-def test_every_registered_family_is_described_here():
-    assert set(FITS) == set(FAMILIES)
+FITS = {name: partial(of_family, name) for name in FAMILIES} | {"gaussian": gaussian}
 
 
 @pytest.mark.parametrize("family", FITS)
@@ -170,6 +188,35 @@ def test_page_of_one_gaussian_shows_standard_errors():
 
 
 @pytest.mark.parametrize("family", FITS)
+@pytest.mark.parametrize(("k", "d"), [(1, 2), (2, 2), (1, 30), (2, 30)])
+def test_page_of_every_family_shows_its_parameters(family, k, d):
+    facts = document(FITS[family](k=k, d=d))
+    page = text(facts)
+    lines = page.splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert lines == [line.rstrip() for line in lines]
+    for block in facts["tables"] or []:
+        assert np.shape(block["values"]) == (k, len(block["columns"]))
+        assert block["short"] or block["title"] in page
+        cell = f"{block['values'][0][0]:.2g}"
+        assert any(
+            abs(float(word) - float(cell)) <= 0.1 * abs(float(cell)) for word in numbers(page)
+        )
+    if k == 1:
+        assert "s.e." in page
+    if d > 20:
+        assert "more columns" in page
+
+
+def numbers(page):
+    for word in page.split():
+        try:
+            yield float(word)
+        except ValueError:
+            continue
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
 @pytest.mark.parametrize(("k", "d"), [(1, 1), (3, 1), (2, 2), (9, 3), (3, 14), (1, 30), (2, 30)])
 def test_page_is_never_too_wide_and_aligned(family, k, d):
     rng = np.random.default_rng(1)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.families import Gaussian, GaussianParams, Prior
-from mixtura.families.gaussian.shapes import Geometry
+from mixtura.families import Gaussian, Prior
+from mixtura.families.gaussian.shown import deviations
 from mixtura.fitting import Fitted
 from mixtura.stats import Array
 
@@ -32,7 +32,8 @@ def document(fitted: Fitted) -> Document:
         Means are K lists of d numbers in units of the data, covariances have the
         layout of the shape (full: K matrices, tied: one matrix, diag: K lists,
         spherical: K numbers), log-likelihoods are in nats, and of the criteria
-        smaller is better. Families other than the Gaussian have ``params``.
+        smaller is better. Families other than the Gaussian have ``params``, and
+        ``tables`` with the names of these numbers.
 
     Examples
     --------
@@ -109,7 +110,7 @@ def _parameters(fitted: Fitted) -> Document:
     family, params = fitted.mixture.family, fitted.mixture.params
     errors = None
     if fitted.mixture.n_components == 1:
-        with np.errstate(over="ignore", invalid="ignore"):  # beyond float64: None
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # beyond float64: None
             errors = family.standard_errors(params, np.array([fitted.mass]))
     if isinstance(family, Gaussian):
         shared = family.shape.is_shared
@@ -120,8 +121,9 @@ def _parameters(fitted: Fitted) -> Document:
             "covariance_name": family.shape.name,
             "means": family.mean(params),
             "covariances": covariances[0] if shared else covariances,
-            "standard_deviations": _deviations(family, params),
+            "standard_deviations": deviations(family, params),
             "params": None,
+            "tables": None,
             "standard_errors": errors
             and {"means": errors[0], "covariances": errors[1][0] if shared else errors[1]},
         }
@@ -133,21 +135,15 @@ def _parameters(fitted: Fitted) -> Document:
         "covariances": None,
         "standard_deviations": None,
         "params": arrays,
+        "tables": _tables(fitted),
         "standard_errors": errors and dict(zip(arrays, errors, strict=True)),
     }
 
 
-def _deviations(family: Gaussian, params: GaussianParams) -> Array:
-    """Standard deviations of all components, (K, d), in units of the data.
-
-    Taken before units are applied: the variance of extreme data may not be a float64.
-    """
-    n_components, d = params.means.shape
-    own = params.covariances
-    if family.geometry in (Geometry.DENSE, Geometry.TIED):
-        own = np.einsum("kii->ki", own)
-    elif family.geometry is Geometry.SPHERICAL:
-        own = own[:, None]
-    exponents = np.array(family.exponents or (0,) * d)
-    result: Array = np.ldexp(np.sqrt(np.broadcast_to(own, (n_components, d))), exponents)
-    return result
+def _tables(fitted: Fitted) -> list[Document]:
+    """What `Family.shown` says, as plain values; one density has standard errors."""
+    mixture = fitted.mixture
+    weight = np.array([fitted.mass]) if mixture.n_components == 1 else None
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        shown = mixture.family.shown(mixture.params, weight)
+    return [{**one._asdict(), "columns": list(one.columns)} for one in shown]

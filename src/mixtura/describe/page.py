@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -106,70 +109,65 @@ def _criteria(facts: Document) -> list[str]:
 
 def _one_density(facts: Document) -> list[str]:
     """One line per column: estimates and their standard errors."""
-    names, hidden = _names(facts)
-    columns = [["column", *names]]
-    for title, values, errors in _estimates(facts):
-        pairs = list(zip(values, errors, strict=True))[: len(names)]
-        specs = [formats([value], [error]) for value, error in pairs]
-        columns.append([title, *(format(v, f) for f, (v, _) in zip(specs, pairs, strict=True))])
-        columns.append(["s.e.", *(format(e, f) for f, (_, e) in zip(specs, pairs, strict=True))])
-    lines = table(list(zip(*columns, strict=True)))
+    lines: list[str] = []
+    for head, group in groupby(_estimates(facts), key=itemgetter(0)):
+        names = list(head)
+        columns = [["column" if names != [""] else "", *names[:MOST_COLUMNS]]]
+        for _, title, values, errors in group:
+            pairs = list(zip(values, errors, strict=True))[:MOST_COLUMNS]
+            specs = [formats([value], [error]) for value, error in pairs]
+            columns.append([title, *(_cell(v, f) for f, (v, _) in zip(specs, pairs, strict=True))])
+            columns.append(["s.e.", *(_cell(e, f) for f, (_, e) in zip(specs, pairs, strict=True))])
+        lines += table(list(zip(*columns, strict=True))) + _hidden(names)
     correlations = _correlations(facts)
     if correlations is not None:
-        lines.append(f"correlation  {correlations[0]:.3f}")
-    return lines + hidden
+        lines.insert(
+            1 + len(facts["columns"][:MOST_COLUMNS]), f"correlation  {correlations[0]:.3f}"
+        )
+    return lines
 
 
-def _estimates(facts: Document) -> Iterable[tuple[str, list[float], list[float]]]:
-    """Title, estimates and standard errors of one density, one number per column."""
-    errors = facts["standard_errors"]
-    if facts["params"] is not None:
-        for name, values in facts["params"].items():
-            yield name, values[0], errors[name][0]
-        return
-    # As arrays, since None stands for what is beyond float64.
-    yield "mean", facts["means"][0], np.array(errors["means"][0], dtype=float).tolist()
-    sds = facts["standard_deviations"][0]
-    shape = _shape(facts)
-    assert shape is not None
-    of_variances = np.array(errors["covariances"], dtype=float)
-    if not shape.is_shared:
-        of_variances = of_variances[0]
-    if shape.geometry in (Geometry.DENSE, Geometry.TIED):
-        of_variances = np.diagonal(of_variances)
-    # The delta method: d sd = d variance / (2 sd).
-    yield "sd", sds, (np.broadcast_to(of_variances, len(sds)) / (2 * np.array(sds))).tolist()
+def _estimates(
+    facts: Document,
+) -> Iterable[tuple[tuple[str, ...], str, list[float], list[float]]]:
+    """Names, title, estimates and standard errors of one density."""
+    for block in _tables(facts):
+        errors = [math.nan if error is None else error for error in block["errors"][0]]
+        yield tuple(block["names"]), block["title"], block["values"][0], errors
 
 
 def _by_rows(facts: Document) -> list[str]:
     """One line per component."""
-    names, _ = _names(facts)
     columns = _component_columns(facts)
-    per_name = [
-        (f"{title}({name})" if title else name, cells)
-        for title, block in _blocks(facts)
-        for name, cells in zip(names, block, strict=False)
-    ]
+    for block in _tables(facts):
+        title = "" if block["short"] else block["title"]
+        for name, cells in zip(block["names"], _cells(block), strict=True):
+            head = f"{title}({name})" if title and name else title or name
+            columns.append([head, *cells])
     correlations = _correlations(facts)
     if correlations is not None:
-        per_name.append(("corr", [f"{value:.3f}" for value in correlations]))
-    columns += [[title, *cells] for title, cells in per_name]
+        columns.append(["corr", *(f"{value:.3f}" for value in correlations)])
     shown = [column[: MOST_COMPONENTS + 1] for column in columns]
     return table(list(zip(*shown, strict=True)), left=False) + _hidden_components(facts)
 
 
 def _by_columns(facts: Document) -> list[str]:
     """One column per component, in groups that fit the width."""
-    names, hidden = _names(facts)
-    blocks = _blocks(facts)
     n_shown = min(facts["n_components"], MOST_COMPONENTS)
     stubs = ["component", "weight", "eff. rows"]
     cells = [column[1:] for column in _component_columns(facts)]
-    for title, block in blocks:
-        stubs.append(title or "mean")
+    hidden: list[str] = []
+    for block in _tables(facts):
+        names, numbers = block["names"], _cells(block)
+        if names == [""]:
+            stubs.append(block["title"])
+            cells += numbers
+            continue
+        stubs.append(block["title"])
         cells.append([""] * facts["n_components"])
-        stubs += [f"  {name}" for name in names]
-        cells += block[: len(names)]
+        stubs += [f"  {name}" for name in names[:MOST_COLUMNS]]
+        cells += numbers[:MOST_COLUMNS]
+        hidden = max(hidden, _hidden(names), key=len)
     width = 2 + max(len(cell) for row in cells for cell in row[:n_shown])
     group = max(1, (WIDTH - max(map(len, stubs))) // width)
     lines: list[str] = []
@@ -194,23 +192,64 @@ def _component_columns(facts: Document) -> list[list[str]]:
     ]
 
 
-def _blocks(facts: Document) -> list[tuple[str, list[list[str]]]]:
-    """Title and, per column of the data, the numbers of all components as text."""
-
-    def cells(values: Sequence[float], spec: str) -> list[str]:
-        return [format(value, spec) for value in values]
-
-    if facts["params"] is not None:
-        return [
-            (name, [cells(column, formats(column, column)) for column in zip(*rows, strict=True)])
-            for name, rows in facts["params"].items()
-        ]
-    means, sds = zip(*facts["means"], strict=True), zip(*facts["standard_deviations"], strict=True)
-    pairs = [(mean, sd, formats(mean, sd)) for mean, sd in zip(means, sds, strict=True)]
+def _tables(facts: Document) -> list[dict[str, Any]]:
+    """Kinds of parameters with values, errors, scales, and a name for each number."""
+    columns = [shortened(name) for name in facts["columns"]]
+    if facts["tables"] is not None:
+        return [{**block, "names": _number_names(block, columns)} for block in facts["tables"]]
+    means, sds, errors = facts["means"], facts["standard_deviations"], facts["standard_errors"]
+    of_means = of_sds = None
+    if errors is not None:
+        # As arrays, since None stands for what is beyond float64.
+        of_means = np.array(errors["means"], dtype=float).tolist()
+        of_sds = [_errors_of_sds(facts)]
     return [
-        ("", [cells(mean, spec) for mean, _, spec in pairs]),
-        ("sd", [cells(sd, spec) for _, sd, spec in pairs]),
-    ]
+        {"title": "mean", "names": columns, "values": means, "scales": sds, "errors": of_means,
+         "short": True},
+        {"title": "sd", "names": columns, "values": sds, "scales": sds, "errors": of_sds,
+         "short": False},
+    ]  # fmt: skip
+
+
+def _number_names(block: dict[str, Any], columns: list[str]) -> list[str]:
+    """Name of each number: its column, its label, or both."""
+    labels = [shortened(label) for label in block["labels"]] or [""] * len(block["columns"])
+    names = []
+    for at, label in zip(block["columns"], labels, strict=True):
+        column = "" if at is None else columns[at]
+        names.append(f"{column}={label}" if column and label else column or label)
+    return names
+
+
+def _errors_of_sds(facts: Document) -> list[float]:
+    """Standard errors of one Gaussian's standard deviations."""
+    shape = _shape(facts)
+    assert shape is not None
+    of_variances = np.array(facts["standard_errors"]["covariances"], dtype=float)
+    if not shape.is_shared:
+        of_variances = of_variances[0]
+    if shape.geometry in (Geometry.DENSE, Geometry.TIED):
+        of_variances = np.diagonal(of_variances)
+    sds = np.array(facts["standard_deviations"][0])
+    # The delta method: d sd = d variance / (2 sd).
+    result: list[float] = (np.broadcast_to(of_variances, len(sds)) / (2 * sds)).tolist()
+    return result
+
+
+def _cells(block: dict[str, Any]) -> list[list[str]]:
+    """Numbers of all components as text, one list per name."""
+    scales = block["scales"] or block["values"]
+    result = []
+    for values, own in zip(
+        zip(*block["values"], strict=True), zip(*scales, strict=True), strict=True
+    ):
+        spec = formats(values, own)
+        result.append([_cell(value, spec) for value in values])
+    return result
+
+
+def _cell(value: float | None, spec: str) -> str:
+    return "-" if value is None or math.isnan(value) else format(value, spec)
 
 
 def _closing(facts: Document) -> list[str]:
@@ -251,13 +290,10 @@ def _weighting(config: str | float | list[float]) -> str:
     return f"Dirichlet prior of concentration {', '.join(f'{a:g}' for a in numbers)}"
 
 
-def _names(facts: Document) -> tuple[list[str], list[str]]:
-    """Names of the columns that are shown, and a line about those that are not."""
-    names = [shortened(name) for name in facts["columns"]]
+def _hidden(names: Sequence[str]) -> list[str]:
+    """Line about the names that are not shown."""
     rest = len(names) - MOST_COLUMNS
-    return names[:MOST_COLUMNS], [
-        f"... and {rest} more columns (all with --json)"
-    ] if rest > 0 else []
+    return [f"... and {rest} more columns (all with --json)"] if rest > 0 else []
 
 
 def _hidden_components(facts: Document) -> list[str]:

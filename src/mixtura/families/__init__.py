@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mixtura.errors import UsageError
-from mixtura.families.base import ExponentialFamily, Family, Profile, Support
+from mixtura.families.base import Family, Profile, Support
 from mixtura.families.bernoulli import Bernoulli, BernoulliParams
 from mixtura.families.beta import Beta, BetaParams
 from mixtura.families.categorical import Categorical, CategoricalParams
@@ -14,6 +14,7 @@ from mixtura.families.gamma import Gamma, GammaParams
 from mixtura.families.gaussian import Gaussian, GaussianParams
 from mixtura.families.lognormal import LogNormal, LogNormalParams
 from mixtura.families.multinomial import Multinomial, MultinomialParams
+from mixtura.families.natural import ExponentialFamily
 from mixtura.families.poisson import Poisson, PoissonParams
 from mixtura.families.priors import (
     BetaPrior,

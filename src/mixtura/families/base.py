@@ -5,7 +5,7 @@ arrays with leading axis K (or 1, where all components share them), so K
 components are one object. There are three doors to EM, and all of them feed the
 same loop:
 
-* **A, exponential families** (`ExponentialFamily`): write the statistic T(x),
+* **A, exponential families** (`natural.ExponentialFamily`): write the statistic T(x),
   the natural parameters and the way back from mean statistics; E and M step
   follow (Dempster, Laird and Rubin 1977, section 2).
 * **B, latent scales** (`Family`): `accumulate` receives the current parameters,
@@ -24,24 +24,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from scipy.special import logsumexp
 
 from mixtura.errors import UsageError
-from mixtura.families.priors import Prior, PseudoRows
-from mixtura.families.support import Fault, Remark
-from mixtura.families.support import (
-    Profile as Profile,  # families find them here, with the contract
-)
-from mixtura.families.support import Support as Support
+from mixtura.families.priors import Prior
+from mixtura.families.shown import Shown, shown_arrays
+from mixtura.families.support import Fault, Profile, Remark, Support
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats, tree_sum
 
 if TYPE_CHECKING:
     from mixtura.families.runs import Runner
     from mixtura.source import Block
+
+__all__ = ["SLICE_ROWS", "Family", "P", "Profile", "Support", "restrict"]
 
 P = TypeVar("P", bound=tuple[Array, ...])
 
@@ -288,6 +287,24 @@ class Family(ABC, Generic[P]):
         """Parameters from named arrays; the inverse of `to_arrays`."""
         return self._params([arrays[name] for name in self.params_type._fields])  # type: ignore[attr-defined]
 
+    def shown(
+        self, params: P, weight: Array | None = None, labels: Sequence[Sequence[str]] = ()
+    ) -> list[Shown]:
+        """Parameters for people.
+
+        Parameters
+        ----------
+        params : NamedTuple
+            K components.
+        weight : ndarray of shape (K,), optional
+            Rows of each, to give standard errors; None gives none.
+        labels : sequence, optional
+            Labels of each column's categories, none for a column of numbers.
+        """
+        del labels
+        errors = None if weight is None else self.standard_errors(params, weight)
+        return shown_arrays(self.to_arrays(params), errors, self.n_features)
+
     def describe(self) -> str:
         """Name in words, for summaries."""
         return self.name
@@ -348,99 +365,3 @@ def restrict(joint: Array, labels: np.ndarray[Any, np.dtype[np.int32]]) -> Array
     joint[known] = -np.inf
     joint[known, labels[known]] = kept
     return joint
-
-
-class ExponentialFamily(Family[P]):
-    """Door A: log p(x) = T(x) . eta(theta) - A(theta) + log h(x).
-
-    A new family is one file of formulas; see ``poisson.py``.
-    """
-
-    @abstractmethod
-    def features(self, X: Array) -> Array:
-        """Sufficient statistic T(x), (n, p)."""
-
-    @abstractmethod
-    def log_base(self, X: Array) -> Array:
-        """Log of the base measure log h(x), (n,), in nats."""
-
-    @abstractmethod
-    def natural(self, params: P) -> tuple[Array, Array]:
-        """Natural parameters eta (K, p) and log-normaliser A (K,)."""
-
-    @abstractmethod
-    def from_mean(self, mean: Array, previous: P | None = None) -> P:
-        """Parameters whose expected statistic is `mean` (K, p): the maximum-likelihood estimate."""
-
-    @abstractmethod
-    def mean_features(self, params: P) -> Array:
-        """Expected statistic E[T(x)] (K, p), the gradient of A; inverse of `from_mean`."""
-
-    def log_density(self, params: P, X: Array) -> Array:
-        """T(x) . eta - A + log h, (n, K), in nats."""
-        eta, A = self.natural(params)
-        return self.features(X) @ eta.T - A + self.log_base(X)[:, None]
-
-    def accumulate(self, params: P | None, X: Array, R: Array) -> Stats:
-        """Sums of T(x) weighted by R."""
-        return Stats(R.sum(axis=0), R.T @ self.features(X), np.zeros(0), mass=float(R.sum()))
-
-    def pseudo_rows(self, prior: Prior) -> PseudoRows:
-        """A prior as rows that were never seen: their number, and the sum of T(x) over them.
-
-        Families with priors of their own (such as the gamma of rates) translate them here.
-
-        Raises
-        ------
-        UsageError
-            The prior is not one of this family.
-        """
-        if not isinstance(prior, PseudoRows):
-            raise UsageError.argument("prior", prior, f"a conjugate prior of {self.describe()}")
-        return prior
-
-    def check_prior(self) -> None:
-        """Refuse a prior that does not fit the family."""
-        _ = self._pseudo
-
-    def default_prior(self, profile: Profile | None, whole: Stats, n_components: int) -> Prior:
-        """One row's worth of the mean statistic of all rows."""
-        del profile, n_components
-        return PseudoRows(1.0, tuple((whole.total[0] / whole.weight[0]).tolist()))
-
-    def log_prior(self, params: P) -> float:
-        """Sum over components of total . eta - count A, in nats."""
-        if self._pseudo is None:
-            return 0.0
-        eta, A = self.natural(params)
-        count, total = self._pseudo
-        return float((eta @ total - count * A).sum())
-
-    @cached_property
-    def _pseudo(self) -> tuple[float, Array] | None:
-        """Number and total of the prior's pseudo-rows."""
-        if self.prior is None:
-            return None
-        if self.prior == "default":
-            raise UsageError.argument("prior", "default", "made from data: fit does so")
-        rows = self.pseudo_rows(self.prior)
-        return rows.count, np.array(rows.total)
-
-    def maximise(self, stats: Stats, previous: P | None = None) -> P:
-        """Match the expected statistic to its weighted mean (Dempster et al. 1977, eq. 2.3).
-
-        The rows of a prior are added to those of every component.
-        """
-        if self._pseudo is not None:
-            count, total = self._pseudo
-            stats = replace(stats, weight=stats.weight + count, total=stats.total + total)
-        empty = stats.weight <= 0
-        mean = stats.total / np.where(empty, 1.0, stats.weight)[:, None]
-        if empty.any():
-            fallback = self.mean_features(previous) if previous is not None else None
-            mean[empty] = mean[~empty].mean(axis=0) if fallback is None else fallback[empty]
-        return self.from_mean(mean, previous)
-
-    def score(self, params: P, stats: Stats) -> tuple[Array, ...]:
-        """Gradient in the natural parameters, (K, p): sum of T(x) - E[T(x)]."""
-        return (stats.total - stats.weight[:, None] * self.mean_features(params),)

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from scipy.special import logit
 
-from mixtura.families.base import ExponentialFamily, Support
+from mixtura.families.natural import ExponentialFamily, Support
 from mixtura.families.support import Remark
 from mixtura.stats import Array, IntArray
 

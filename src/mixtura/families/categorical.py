@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self
@@ -9,8 +10,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from mixtura.errors import UsageError
-from mixtura.families.base import ExponentialFamily, Support
 from mixtura.families.bernoulli import EDGE_WORDS
+from mixtura.families.natural import ExponentialFamily, Support
+from mixtura.families.shown import Shown
 from mixtura.families.support import Fault, Remark
 from mixtura.stats import Array, IntArray
 
@@ -149,6 +151,23 @@ class Categorical(ExponentialFamily[CategoricalParams]):
         elif found is None and not np.allclose(self._sums(p), 1.0, rtol=0, atol=1e-9):
             found = "the probabilities of a column do not sum to one"
         return found
+
+    def shown(
+        self,
+        params: CategoricalParams,
+        weight: Array | None = None,
+        labels: Sequence[Sequence[str]] = (),
+    ) -> list[Shown]:
+        """Probability of each category, under its label where there is one."""
+        columns = np.repeat(np.arange(self.n_features), self.levels).tolist()
+        own = labels or [()] * self.n_features
+        names = [
+            str(label)
+            for known, n in zip(own, self.levels, strict=True)
+            for label in (known or range(n))
+        ]
+        errors = None if weight is None else self.standard_errors(params, weight)[0]
+        return [Shown("probability", params.probability, columns, names, errors, short=True)]
 
     def config(self) -> dict[str, Any]:
         """Arguments that make this family again, as plain JSON values."""

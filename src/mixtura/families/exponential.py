@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from mixtura.families.base import ExponentialFamily, Support
+from mixtura.families.natural import ExponentialFamily, Support
 from mixtura.stats import Array, BoolArray, IntArray
 
 #: Smallest mean: keeps the density finite where all values are zero.

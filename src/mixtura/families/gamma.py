@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from mixtura.families.base import ExponentialFamily, Support
+from mixtura.families.natural import ExponentialFamily, Support
 from mixtura.families.positive import least_variance, middle, units
 from mixtura.stats import Array, BoolArray, IntArray
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from mixtura.families.base import ExponentialFamily, Support
+from mixtura.families.natural import ExponentialFamily, Support
 from mixtura.families.positive import LEAST_VARIANCE, least_variance, middle, units
 from mixtura.stats import Array, BoolArray, IntArray
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from scipy.special import gammaln
 
-from mixtura.families.base import ExponentialFamily, Profile, Support
 from mixtura.families.bernoulli import EDGE_WORDS
+from mixtura.families.natural import ExponentialFamily, Profile, Support
 from mixtura.families.support import Remark
 from mixtura.stats import Array, IntArray, Stats
 

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from scipy.special import gammaln, pdtr
 
-from mixtura.families.base import ExponentialFamily, Support
+from mixtura.families.natural import ExponentialFamily, Support
 from mixtura.families.priors import GammaPrior, Prior, PseudoRows, modal
 from mixtura.stats import Array, IntArray
 

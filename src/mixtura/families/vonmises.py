@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from mixtura.errors import UsageError
-from mixtura.families.base import ExponentialFamily, Support
 from mixtura.families.bessel import bessel_ratio, log_bessel
+from mixtura.families.natural import ExponentialFamily, Support
 from mixtura.families.support import Fault
 from mixtura.stats import Array, BoolArray, IntArray
 

@@ -18,7 +18,9 @@ from mixtura.families.gaussian.packing import mixed_moments, second_moments
 from mixtura.families.gaussian.prior import PseudoScatter, regular, weak_prior
 from mixtura.families.gaussian.runs import GaussianRunner
 from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
+from mixtura.families.gaussian.shown import shown_gaussian
 from mixtura.families.priors import NormalInverseWishart, Prior
+from mixtura.families.shown import Shown
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats
 
 if TYPE_CHECKING:
@@ -398,6 +400,12 @@ class Gaussian(Family[GaussianParams]):
     def from_arrays(self, arrays: dict[str, Array]) -> GaussianParams:
         """Parameters from means and covariances."""
         return self.params(arrays["means"], arrays["covariances"])
+
+    def shown(
+        self, params: GaussianParams, weight: Array | None = None, labels: Any = ()
+    ) -> list[Shown]:
+        """Means and standard deviations."""
+        return shown_gaussian(self, params, weight)
 
     def describe(self) -> str:
         """Name in words, with the shape's three letters."""
