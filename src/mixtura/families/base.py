@@ -31,6 +31,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from mixtura.errors import UsageError
+from mixtura.families.config import fits
 from mixtura.families.priors import Prior
 from mixtura.families.shown import Shown, shown_arrays
 from mixtura.families.support import Fault, Profile, Remark, Support
@@ -278,6 +279,23 @@ class Family(ABC, Generic[P]):
     def config(self) -> dict[str, Any]:
         """Arguments that make this family again, as plain JSON values."""
         return {"n_features": self.n_features}
+
+    @classmethod
+    def from_config(cls, config: Any, n_features: int) -> Self | None:
+        """Make a family for `n_features` columns from settings of a file; None if they do not fit.
+
+        Raises
+        ------
+        UsageError
+            The settings have the right types, and values without meaning.
+        """
+        if not fits(cls, config, cls(n_features).config(), n_features):
+            return None
+        if config["n_features"] != n_features:
+            return None
+        make: Any = cls
+        made: Self = make(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+        return made
 
     def to_arrays(self, params: P) -> dict[str, Array]:
         """Parameters as named arrays, for files."""

@@ -173,6 +173,15 @@ class Categorical(ExponentialFamily[CategoricalParams]):
         """Arguments that make this family again, as plain JSON values."""
         return {"n_features": self.n_features, "levels": list(self.levels)}
 
+    def from_arrays(self, arrays: dict[str, Array]) -> CategoricalParams:
+        """Parameters from a named array of the right width."""
+        params = super().from_arrays(arrays)
+        if params.probability.ndim != 2 or params.probability.shape[1] != self._starts[-1]:
+            raise UsageError.argument(
+                "probability", params.probability.shape, f"(K, {self._starts[-1]})"
+            )
+        return params
+
     @cached_property
     def _starts(self) -> tuple[int, ...]:
         """Place of each column's first category, and of the end, (d + 1,)."""

@@ -19,7 +19,7 @@ from mixtura.families import FAMILIES, Family
 from mixtura.families.priors import Prior, find_prior
 from mixtura.fitting import Fitted
 from mixtura.mixture import Mixture
-from mixtura.modelfile.strict import FIELDS, OLD_DEFAULTS, Problem, same_kind, strict_json
+from mixtura.modelfile.strict import FIELDS, OLD_DEFAULTS, Problem, strict_json
 from mixtura.stats import Array
 from mixtura.stopping import Outcome
 from mixtura.weighting import find_weighting
@@ -190,21 +190,17 @@ def _family(document: dict[str, Any], path: str | Path, problem: Problem) -> Fam
     name, config = document["family"], document["config"]
     if name not in FAMILIES:
         raise ModelFileError.unknown_name(path, "family", name, FAMILIES)
-    n_features = len(document["columns"])
-    make: Any = FAMILIES[name]
-    pattern = make(n_features).config()
-    if not same_kind(pattern, config, n_features) or config["n_features"] != n_features:
-        raise problem(f"the settings of its family '{name}' do not fit")
     try:
-        family: Family[Any] = make(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
-        )
-        if document["prior"] is not None:
-            family = replace(family, prior=find_prior(document["prior"]))
-        family.check_prior()
-        family.describe()
+        family: Family[Any] | None = FAMILIES[name].from_config(config, len(document["columns"]))
+        if family is not None:
+            if document["prior"] is not None:
+                family = replace(family, prior=find_prior(document["prior"]))
+            family.check_prior()
+            family.describe()
     except MixturaError as error:
         raise problem(f"its family '{name}' is refused: {error}") from None
+    if family is None:
+        raise problem(f"the settings of its family '{name}' do not fit")
     return family
 
 

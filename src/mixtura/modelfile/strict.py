@@ -13,9 +13,6 @@ from mixtura.stopping import Outcome
 #: Whole numbers beyond this are not exact in JSON readers that use float64.
 LARGEST_INTEGER = 2**53
 
-#: Powers of two by which columns are scaled lie within the range of float64.
-LARGEST_EXPONENT = 2200
-
 Problem = Callable[[str], ModelFileError]
 
 
@@ -52,23 +49,6 @@ def strict_json(text: str | bytes, what: str, problem: Problem) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise problem(f"{what} is not plain JSON ({error})") from None
-
-
-def same_kind(pattern: Any, value: Any, n_features: int) -> bool:
-    """Whether a setting has the structure and types of the family's own settings."""
-    if isinstance(pattern, dict):
-        return (
-            isinstance(value, dict)
-            and set(value) == set(pattern)
-            and all(same_kind(pattern[key], value[key], n_features) for key in pattern)
-        )
-    if isinstance(pattern, list):  # one power of two per column, or none
-        return (
-            isinstance(value, list)
-            and len(value) in (0, n_features)
-            and all(type(one) is int and abs(one) <= LARGEST_EXPONENT for one in value)
-        )
-    return type(value) is type(pattern)
 
 
 def _is_text(value: Any) -> bool:
