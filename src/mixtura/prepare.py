@@ -85,9 +85,7 @@ def first_look(
     return FirstLook(look, first_outside(family, block))
 
 
-def first_outside(
-    family: Family[Any], block: Block
-) -> tuple[int, int, float, str, str] | None:
+def first_outside(family: Family[Any], block: Block) -> tuple[int, int, float, str, str] | None:
     """First value of a block at which a family's density is zero, as in `FirstLook`."""
     if not family.bounded:
         return None

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", metavar="MODEL", help="Save the model, by custom as NAME.mixtura.")
 @click.option("--labelled", metavar="CSV", help="Write rows with label, uncertainty, log_density.")
-@click.option("--family", default="gaussian", show_default=True, help="A family by name; mixtura info lists them.")
+@click.option(
+    "--family", default="gaussian", show_default=True, help="A name that mixtura info lists."
+)
 @click.option(
     "--covariance",
     help="Shape: full (default), tied, diag, spherical, or mclust's name, EII ... VVV.",
