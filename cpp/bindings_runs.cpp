@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "hierarchy.hpp"
 #include "partition.hpp"
 #include "py_arrays.hpp"
 #include "runs.hpp"
@@ -68,6 +69,23 @@ nb::object partitions_py(handle z, handle weights, handle jobs_k, handle jobs_me
         partitions(rows, w, n, d, jobs.data(), n_jobs, how, out);
     });
     return nb::cast(labels);
+}
+
+nb::object hierarchy_py(handle z, handle weights, double softness, int n_threads) {
+    ArrayView z_view(z, "Z");
+    OptionalView weights_view(weights, "weights");
+    if (z_view.n_dimensions() != 2) z_view.refuse("must have 2 dimensions");
+    const Index n = z_view.size(0), d = z_view.size(1);
+    const double* rows = z_view.contiguous<const double>(Element::float64, "float64", {n, d});
+    const double* w = weights_view.get<const double>(Element::float64, "float64", {n});
+    if (!(softness > 0)) refuse("softness must be positive");
+    for (Index i = 0; w && i < n; ++i) {
+        if (!(w[i] > 0)) refuse("weights must be positive");
+    }
+    auto merges = empty_array<std::int32_t>({std::size_t(std::max<Index>(n - 1, 0)), 2});
+    std::int32_t* out = merges.data();
+    pass(n_threads, [&](const Execution& how) { hierarchy(rows, w, n, d, softness, how, out); });
+    return nb::cast(merges);
 }
 
 // ---- runs ----
@@ -255,6 +273,8 @@ void bind_runs(nb::module_& m) {
     m.attr("NEGLIGIBLE_GAIN") = negligible_gain;
     m.def("partitions", partitions_py, arg("Z"), arg("weights").none(), arg("jobs_k"),
           arg("jobs_method"), arg("jobs_key"), arg("n_threads"));
+    m.def("hierarchy", hierarchy_py, arg("Z"), arg("weights").none(), arg("softness"),
+          arg("n_threads"));
     m.def("em_runs", em_runs_py, arg("X"), arg("weights").none(), arg("folds").none(), arg("shape"),
           arg("jobs_k"), arg("jobs_fold").none(), arg("labels").none(), arg("start").none(),
           arg("origin"), arg("floor").none(), arg("max_iter"), arg("tol"), arg("n_threads"));

@@ -69,6 +69,9 @@ def partitions(
     jobs_key: NDArray[np.int64],
     n_threads: int,
 ) -> NDArray[np.int32]: ...
+def hierarchy(
+    Z: Array, weights: Array | None, softness: float, n_threads: int
+) -> NDArray[np.int32]: ...
 def em_runs(
     X: Rows,
     weights: Array | None,
