@@ -160,8 +160,10 @@ def test_initial_mixtures_are_regular_even_for_tiny_groups(word, shape):
         assert not np.array_equal(mixtures[0].means, mixtures[1].means)
 
 
-def test_the_portfolio_mixes_two_words():
-    assert portfolio("auto", 4) == ["kmeans", "random_from_data"] * 2
+def test_the_portfolio_mixes_words():
+    assert portfolio("auto", 1) == ["hierarchical"]
+    assert portfolio("auto", 5) == ["hierarchical"] + ["kmeans", "random_from_data"] * 2
+    assert portfolio("hierarchical", 10) == ["hierarchical"] * 2  # there is nothing random in it
     assert portfolio("random", 2) == ["random", "random"]
 
 
@@ -177,7 +179,7 @@ def test_same_seed_same_fit_and_another_seed_another_start(word):
     for a, b in zip(fits[0].mixture.params, fits[1].mixture.params, strict=True):
         assert a.tobytes() == b.tobytes()
     first = [fit.trace.objective[0] for fit in fits]
-    assert len(set(first)) > 1
+    assert len(set(first)) == 1 if word == "hierarchical" else len(set(first)) > 1
 
 
 def test_unknown_words_and_wrong_shapes_are_refused():

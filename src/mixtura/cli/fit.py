@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     "--start",
     default="auto",
     show_default=True,
-    help="auto, kmeans, k-means++, random_from_data or random.",
+    help="auto, kmeans, k-means++, random_from_data, hierarchical or random.",
 )
 @click.option("--n-init", type=click.IntRange(min=1), help="How many starts. Default: 10.")
 @click.option(

@@ -49,7 +49,7 @@ class GaussianMixture(MixtureModel):
         Greatest number of EM iterations.
     n_init : int, optional
         Number of starts. Default: 10.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, optional
+    init_params : {"kmeans", "k-means++", "random", "random_from_data", "hierarchical"}, optional
         Kind of start; the same as giving that word to `start`.
     weights_init, means_init, precisions_init : array, optional
         Initial values that replace those of the start; components keep their order.

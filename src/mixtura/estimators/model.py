@@ -59,9 +59,9 @@ class MixtureModel(DensityMixin, BaseEstimator):
     n_init : int, optional
         Number of starts, the best run counts. Default: 10.
     start : str, array or Mixture, default="auto"
-        "auto", "kmeans", "k-means++", "random_from_data", "random"; hard labels
-        (n,); responsibilities (n, K); or a mixture. A given start keeps its
-        order of components; otherwise the heaviest component comes first.
+        "auto", "kmeans", "k-means++", "random_from_data", "hierarchical",
+        "random"; hard labels (n,); responsibilities (n, K); or a mixture. A given
+        start keeps its order of components; otherwise the heaviest comes first.
     weighting : {"free", "equal"}, float or sequence of float, default="free"
         What is known of the mixing weights: nothing, that they are equal, or a
         Dirichlet prior of this concentration (one number, or one per component).
