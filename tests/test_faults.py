@@ -24,8 +24,8 @@ from mixtura import (
     Mixture,
     as_source,
 )
-from mixtura import start as starts
 from mixtura.errors import DataError, DegenerateComponentError, UsageError
+from mixtura.start import initial as starts
 from tests import oracle
 
 #: Covariances stay above this part of the data's own covariance.
@@ -225,7 +225,7 @@ def test_row_09_failing_starts_are_passed_over(fail_starts, n_failing):
 def test_row_09_the_last_resort_is_said(fail_starts):
     X, _ = pair(np.random.default_rng(0), gap=8.0)
     fail_starts(10)
-    with pytest.warns(MixturaWarning, match=r"W230.*'kmeans'.*eigenvalues did not converge"):
+    with pytest.warns(MixturaWarning, match=r"W230.*'hierarchical'.*eigenvalues did not converge"):
         model = GaussianMixture(2, n_init=10, random_state=0).fit(X)
     assert np.isfinite(model.log_likelihood_)
     assert any("W230" in note for note in model.fitted_.warnings)

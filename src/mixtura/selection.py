@@ -83,7 +83,7 @@ class CrossValidation:
     >>> X = np.concatenate([rng.normal(0, 1, (60, 1)), rng.normal(9, 1, (40, 1))])
     >>> found = cross_validate(Gaussian(1), as_source(X), [1, 2, 3])
     >>> found.best, found.score.round(2)
-    (2, array([-2.93, -2.09, -2.13]))
+    (2, array([-2.93, -2.09, -2.11]))
     """
 
     sizes: tuple[int, ...]
