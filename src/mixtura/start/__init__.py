@@ -5,9 +5,9 @@ weights added up: neither the order of the rows nor whether a row is repeated or
 weighted changes a start.
 """
 
-from mixtura.start.contest import POLISHED, SHORT_STEPS, best_run
+from mixtura.start.contest import POLISHED, SHORT_STEPS, best_run, rank
 from mixtura.start.hierarchy import Tree, agglomerate
-from mixtura.start.initial import given_start, initial_mixtures
+from mixtura.start.initial import from_partition, given_start, initial_mixtures, one_hot
 from mixtura.start.moves import split_starts
 from mixtura.start.partitions import PARTITIONS, moves_among, partitions, portfolio
 from mixtura.start.sample import SAMPLE_ROWS, distinct, draw_sample, rng_for, sample_limit
@@ -23,11 +23,14 @@ __all__ = [
     "best_run",
     "distinct",
     "draw_sample",
+    "from_partition",
     "given_start",
     "initial_mixtures",
     "moves_among",
+    "one_hot",
     "partitions",
     "portfolio",
+    "rank",
     "rng_for",
     "sample_limit",
     "split_starts",
