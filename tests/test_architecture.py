@@ -22,7 +22,8 @@ FLOORS = [
     {"describe", "modelfile"},
     {"estimators"},
     {"loading"},
-    {"plot"},
+    {"plot", "webpage"},
+    {"film"},
     {"cli"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

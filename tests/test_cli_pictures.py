@@ -92,3 +92,21 @@ def test_names_are_written_as_they_are(tmp_path):
     done("fit", data, "-o", tmp_path / "m.mixtura")
     done("plot", tmp_path / "m.mixtura", data, "-o", tmp_path / "picture.svg")
     assert "<script>alert" not in (tmp_path / "picture.svg").read_text()
+
+
+def test_animate_writes_a_page_or_a_gif(tmp_path):
+    result = done("animate", FAITHFUL, "-k", 2, "--seed", 3, "-o", tmp_path / "em.html", "--json")
+    facts = json.loads(result.stdout)
+    assert facts["frames"] == facts["n_iter"] + 1
+    # the log-likelihood of this mixture as published for these data
+    assert facts["log_likelihood_per_row"] * 272 == pytest.approx(-1130.264, abs=0.01)
+    assert (tmp_path / "em.html").read_text().startswith("<!doctype html>")
+    done("animate", "-", "-k", 2, "--n-init", 1, "--max-iter", 3, "-o", tmp_path / "em.gif",
+         stdin=FAITHFUL.read_text())  # fmt: skip
+    assert (tmp_path / "em.gif").read_bytes().startswith(b"GIF89a")
+
+
+def test_animate_refuses_other_endings(tmp_path):
+    result = run("animate", FAITHFUL, "-k", 2, "-o", tmp_path / "em.mp4")
+    assert result.exit_code == 2
+    assert ".html or .gif" in result.stderr

@@ -41,6 +41,8 @@ _HOME = {
     "fit_mixture": "fitting",
     "cross_validate": "selection",
     "load": "loading",
+    "animate": "film",
+    "Film": "film",
     "MixturaError": "errors",
     "MixturaWarning": "errors",
     "DataError": "errors",
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
         PoissonParams,
         PseudoRows,
     )
+    from mixtura.film import Film, animate
     from mixtura.fitting import Fitted, fit_mixture
     from mixtura.loading import load
     from mixtura.mixture import Mixture
