@@ -194,9 +194,10 @@ def _film(
         plane = column_plane(at, fitted.columns)
     shown = "all shown" if len(rows.X) == fitted.n_rows else f"{len(rows.X)} of them shown"
     K = mixture.n_components
+    parts = f"{K} component{'s' * (K != 1)}"
+    ended = f"{_sentence(fitted.outcome.value)}, after {fitted.n_iter} iterations"
     words = (
-        f"{fitted.n_rows} rows, {shown}. {_sentence(mixture.family.describe())}, {K} "
-        f"component{'s' * (K != 1)}. {_sentence(fitted.outcome.value)}, after {fitted.n_iter} iterations."
+        f"{fitted.n_rows} rows, {shown}. {_sentence(mixture.family.describe())}, {parts}. {ended}."
     )
     trace = fitted.trace
     if not trace.mixtures:
@@ -204,7 +205,7 @@ def _film(
     return record(
         trace, source, rows, plane, probability=options["probability"],
         max_frames=options["max_frames"], executor=executor, words=words,
-        title=f"EM, {K} component{'s' * (K != 1)}, step by step",
+        title=f"EM, {parts}, step by step",
     )  # fmt: skip
 
 
