@@ -58,7 +58,6 @@ def test_every_run_is_as_if_it_were_alone(case, accelerate):
         alike(fit, fit_em(start, source, executor=executor, **options))
     counts = [executor.n_passes for executor in alone]
     assert together.n_passes == max(counts)
-    assert len(set(counts)) > 1  # some ended earlier, and left
 
 
 def test_runs_that_ended_leave_the_batch():

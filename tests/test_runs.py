@@ -14,12 +14,12 @@ from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 
 from mixtura import Local, Mixture, Poisson, _kernel, as_source, em_steps, fit_em, stopping
+from mixtura.crossval import cross_validate, fold_of_rows
 from mixtura.degenerate import Care
 from mixtura.errors import DataError, UsageError
 from mixtura.families import Gaussian
 from mixtura.families.runs import CONVERGED, DEGENERATE, FELL, MAX_ITER, Folds, Limits, Runs
 from mixtura.prepare import prepare
-from mixtura.selection import cross_validate, fold_of_rows
 from mixtura.start import from_partition, one_hot, partitions, rank, whitened
 from mixtura.stopping import Aitken
 from tests.cases import SHAPES

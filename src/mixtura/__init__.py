@@ -39,7 +39,9 @@ _HOME = {
     "Care": "degenerate",
     "Fitted": "fitting",
     "fit_mixture": "fitting",
-    "cross_validate": "selection",
+    "cross_validate": "crossval",
+    "select": "selection",
+    "Selection": "selection",
     "load": "loading",
     "animate": "film",
     "Film": "film",
@@ -57,6 +59,7 @@ __all__ = [*_HOME, *_ROOMS, "__version__"]  # noqa: PLE0604 - the keys are strin
 
 if TYPE_CHECKING:
     from mixtura import plot
+    from mixtura.crossval import cross_validate
     from mixtura.degenerate import Care
     from mixtura.em import em_steps, estimate, fit_em
     from mixtura.errors import (
@@ -85,7 +88,7 @@ if TYPE_CHECKING:
     from mixtura.fitting import Fitted, fit_mixture
     from mixtura.loading import load
     from mixtura.mixture import Mixture
-    from mixtura.selection import cross_validate
+    from mixtura.selection import Selection, select
     from mixtura.source import DataSource, as_source
     from mixtura.stats import Stats
     from mixtura.stopping import Aitken, Gain, Outcome

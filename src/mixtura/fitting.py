@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import selection
+from mixtura import criteria
 from mixtura.codec import encodable
 from mixtura.degenerate import Care, Policy
 from mixtura.em import Fit, Step, Trace, estimate, fit_em
@@ -97,19 +97,17 @@ class Fitted:
     @property
     def bic(self) -> float:
         """Bayesian information criterion, smaller is better."""
-        return selection.bic(self.log_likelihood, self.mixture.n_free, self.mass)
+        return criteria.bic(self.log_likelihood, self.mixture.n_free, self.mass)
 
     @property
     def aic(self) -> float:
         """Akaike's information criterion, smaller is better."""
-        return selection.aic(self.log_likelihood, self.mixture.n_free)
+        return criteria.aic(self.log_likelihood, self.mixture.n_free)
 
     @property
     def icl(self) -> float:
         """Integrated completed likelihood criterion, smaller is better."""
-        return selection.icl(
-            self.log_likelihood, self.mixture.n_free, self.mass, self.log_certainty
-        )
+        return criteria.icl(self.log_likelihood, self.mixture.n_free, self.mass, self.log_certainty)
 
 
 def fit_mixture(
@@ -229,6 +227,48 @@ def fit_mixture(
         fitted = _in_order(fitted)
     notes = _notes(fitted, caught)
     return replace(fitted, warnings=notes)
+
+
+def fit_onward(
+    mixture: Mixture,
+    source: DataSource,
+    summary: Summary,
+    *,
+    stop: Aitken | Gain | None = None,
+    max_iter: int = 1000,
+    executor: Executor | None = None,
+) -> Fitted:
+    """Fit on from where a run ended; its family took place and scale from these rows.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Where to go on.
+    source : DataSource
+        Rows and weights, without labels.
+    summary : Summary
+        What a look at the rows told.
+    stop, max_iter, executor
+        See `fit_mixture`.
+
+    Returns
+    -------
+    Fitted
+        Components by weight, largest first.
+    """
+    began = time.perf_counter()
+    executor = executor or Local()
+    closed = mixture.n_components == 1 and mixture.family.closed_form
+    fit = fit_em(
+        mixture, source, executor=executor, stop=stop, max_iter=0 if closed else max_iter,
+        care=Care("repair", max(summary.n_positive, summary.mass)), accelerate=True,
+    )  # fmt: skip
+    if closed:
+        fit = replace(fit, outcome=Outcome.CLOSED_FORM)
+    closing = executor.reduce(partial(Closing.of, fit.mixture), source)
+    seconds = time.perf_counter() - began
+    fitted = _in_order(_facts(fit, fit.stats.loglik, closing, source, summary, seconds))
+    return replace(fitted, warnings=_notes(fitted, []))
 
 
 @encodable

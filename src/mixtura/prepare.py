@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mixtura.codec import encodable
 from mixtura.em import known_stats
 from mixtura.errors import DataError, SupportError, UsageError
 from mixtura.executor import Executor
-from mixtura.families import Family
+from mixtura.families import Family, Profile
 from mixtura.profile import measure, warn_if_collinear
 from mixtura.source import Block, DataSource, Look, Summary, concluded, look_at
 from mixtura.stats import Array, IntArray
@@ -32,49 +33,120 @@ def prepare(
         raise UsageError.argument("n_components", n_components, "a whole number >= 1")
     if family.n_features != source.n_features:
         raise DataError.width(source.n_features, family.n_features, "the family")
-    look = executor.reduce(partial(first_look, family, n_components, source.whole), source)
-    summary = concluded(look.rows, source)
-    if summary.n_positive < n_components:
-        raise DataError.too_few_rows(summary.n_positive, n_components)
-    if summary.n_distinct < n_components:
-        raise DataError.too_few_distinct(summary.n_distinct, n_components)
-    if look.outside is not None:
-        raise _outside(family, source, *look.outside)
-    profile = None
-    family = family.ranged(*_range(source, summary))
-    if family.needs_profile:
-        if summary.n_positive < 2:
-            raise DataError.one_row()
-        if family.needs_spread:
-            _refuse_constant(source, summary)
-        profile = measure(source, summary, executor)
-        if family.needs_spread and summary.n_positive > source.n_features:
-            warn_if_collinear(profile.covariance, source.columns)
-        family = family.adapted(profile)
-    if family.prior == "default":
-        whole = executor.reduce(partial(known_stats, family, None, 1, None), source)
-        family = replace(family, prior=family.default_prior(profile, whole, n_components))
-    family.check_prior()
-    return family, summary
+    prospect = Prospect([family], source, n_components, executor)
+    prospect.enough_for(n_components)
+    return prospect.ready(family, n_components), prospect.summary
+
+
+class Prospect:
+    """What a look at all rows tells, for any number of families and of components.
+
+    Parameters
+    ----------
+    families : sequence of Family
+        Those that may be asked for.
+    source : DataSource
+        Rows and weights.
+    n_components : int
+        The greatest number of components.
+    executor : Executor
+        Where blocks are processed.
+
+    Attributes
+    ----------
+    summary : Summary
+        Counts and extremes.
+    """
+
+    def __init__(
+        self,
+        families: Sequence[Family[Any]],
+        source: DataSource,
+        n_components: int,
+        executor: Executor,
+    ) -> None:
+        self._source, self._executor = source, executor
+        self._families = tuple(families)
+        task = partial(first_look, self._families, n_components, source.whole)
+        look = executor.reduce(task, source)
+        self.summary = concluded(look.rows, source)
+        self._outside = look.outside
+
+    def enough_for(self, n_components: int) -> None:
+        """Refuse a number of components for which there are too few rows.
+
+        Raises
+        ------
+        DataError
+            Fewer rows, or fewer distinct rows, than components.
+        """
+        if self.summary.n_positive < n_components:
+            raise DataError.too_few_rows(self.summary.n_positive, n_components)
+        if self.summary.n_distinct < n_components:
+            raise DataError.too_few_distinct(self.summary.n_distinct, n_components)
+
+    def ready(self, family: Family[Any], n_components: int) -> Family[Any]:
+        """Return one of the families with what it needs to know of the rows.
+
+        Raises
+        ------
+        DataError
+            The family has no density for these rows.
+        """
+        source, summary = self._source, self.summary
+        place = next(i for i, own in enumerate(self._families) if own is family)
+        outside = self._outside[place]
+        if outside is not None:
+            raise _outside(family, source, *outside)
+        profile = None
+        family = family.ranged(*_range(source, summary))
+        if family.needs_profile:
+            if summary.n_positive < 2:
+                raise DataError.one_row()
+            if family.needs_spread:
+                _refuse_constant(source, summary)
+            profile = self._profile
+            if family.needs_spread and summary.n_positive > source.n_features:
+                self._collinear()
+            family = family.adapted(profile)
+        if family.prior == "default":
+            task = partial(known_stats, family, None, 1, None)
+            whole = self._executor.reduce(task, source)
+            family = replace(family, prior=family.default_prior(profile, whole, n_components))
+        family.check_prior()
+        return family
+
+    @cached_property
+    def _profile(self) -> Profile:
+        return measure(self._source, self.summary, self._executor)
+
+    def _collinear(self) -> None:
+        """Warn of collinear columns, once for all families."""
+        if not self._warned:
+            warn_if_collinear(self._profile.covariance, self._source.columns)
+        self._warned = True
+
+    _warned = False
 
 
 @encodable
 @dataclass(frozen=True, eq=False)
 class FirstLook:
-    """A look at some rows, and their first value at which a density is zero.
+    """A look at some rows, and for each family their first value at which its density is zero.
 
     `outside` is the row, the column, the value, what is needed, and what can be done.
     """
 
     rows: Look
-    outside: tuple[int, int, float, str, str] | None
+    outside: tuple[tuple[int, int, float, str, str] | None, ...]
 
     def __add__(self, other: FirstLook) -> FirstLook:
-        return FirstLook(self.rows + other.rows, self.outside or other.outside)
+        outside = zip(self.outside, other.outside, strict=True)
+        return FirstLook(self.rows + other.rows, tuple(a or b for a, b in outside))
 
 
 def first_look(
-    family: Family[Any],
+    families: tuple[Family[Any], ...],
     max_distinct: int,
     whole: frozenset[int],
     block: Block,
@@ -82,7 +154,7 @@ def first_look(
 ) -> FirstLook:
     """Look at a block before anything is fitted: the task of the first pass."""
     look = look_at(max_distinct, whole, block, n_threads)
-    return FirstLook(look, first_outside(family, block))
+    return FirstLook(look, tuple(first_outside(family, block) for family in families))
 
 
 def first_outside(family: Family[Any], block: Block) -> tuple[int, int, float, str, str] | None:

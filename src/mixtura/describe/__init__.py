@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from mixtura.describe.choice import CHOICE_SCHEMA, choice_document, choice_text
 from mixtura.describe.facts import SCHEMA, Document, document, plain
 from mixtura.describe.page import WIDTH, mclust_name, text
 
-__all__ = ["SCHEMA", "WIDTH", "Document", "document", "mclust_name", "plain", "text"]
+__all__ = [
+    "CHOICE_SCHEMA",
+    "SCHEMA",
+    "WIDTH",
+    "Document",
+    "choice_document",
+    "choice_text",
+    "document",
+    "mclust_name",
+    "plain",
+    "text",
+]

@@ -67,6 +67,18 @@ class DataError(MixturaError):
         )
 
     @classmethod
+    def held_out(cls, fold: int, reason: str) -> Self:
+        """The rows outside of a fold cannot be fitted."""
+        return cls.of("E214", f"the rows outside of fold {fold} cannot be fitted: {reason}")
+
+    @classmethod
+    def no_candidate(cls, n_candidates: int, reason: str) -> Self:
+        """None of the candidates of a selection has a fit or a value of the criterion."""
+        return cls.of(
+            "E215", f"none of {n_candidates} candidates can be chosen; the first fails: {reason}"
+        )
+
+    @classmethod
     def missing(
         cls, counts: Mapping[str, int], n_rows: int, row: int, column: str, where: str = ""
     ) -> Self:

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from mixtura import selection
+from mixtura import criteria
 from mixtura.degenerate import Policy
 from mixtura.em import Step, Trace
 from mixtura.errors import UsageError
@@ -335,11 +335,11 @@ class MixtureModel(DensityMixin, BaseEstimator):
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Bayesian information criterion on X; smaller is better."""
         loglik, mass = self._log_likelihood(X, sample_weight)
-        return selection.bic(loglik, self.mixture_.n_free, mass)
+        return criteria.bic(loglik, self.mixture_.n_free, mass)
 
     def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Akaike's information criterion on X; smaller is better."""
-        return selection.aic(self._log_likelihood(X, sample_weight)[0], self.mixture_.n_free)
+        return criteria.aic(self._log_likelihood(X, sample_weight)[0], self.mixture_.n_free)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, IntArray]:
         """Draw rows (n, d) and the components they came from (n,).

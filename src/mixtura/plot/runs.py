@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixtura.crossval import CrossValidation
 from mixtura.em import Trace
 from mixtura.errors import UsageError
 from mixtura.plot.style import REFERENCE, WHOLE, axes, colour, legend, tidy
-from mixtura.selection import CrossValidation
 from mixtura.stats import Array
 
 if TYPE_CHECKING:
