@@ -80,7 +80,7 @@ class Care:
         if len(gone):
             reason = f"the prior of the weights outweighs its {stats.weight[gone[0]]:.2g} rows"
             return self._drop(mixture, stats, gone.tolist(), iteration, reason)
-        empty = [] if mixture.weighting.is_sparse else self._empty(stats)
+        empty = [] if mixture.weighting.is_sparse else self._empty(mixture, stats)
         collapsed: list[int] = []
         if self.policy != "repair":
             collapsed = [
@@ -102,11 +102,13 @@ class Care:
         if self.policy == "raise":
             answered(self.mend(mixture, stats, 0), source, executor)
 
-    def _empty(self, stats: Stats) -> list[int]:
+    def _empty(self, mixture: Mixture, stats: Stats) -> list[int]:
         if self.n_rows is None or len(stats.weight) == 1:
             return []
         least = stats.weight.sum() / self.n_rows
-        return [int(k) for k in np.flatnonzero(stats.weight < least * (1 - 1e-9))]
+        empty = stats.weight < least * (1 - 1e-9)
+        # noise that finds no rows is no fault
+        return [int(k) for k in np.flatnonzero(empty & ~mixture.family.fixed(mixture.params))]
 
     def _reseed(
         self, mixture: Mixture, stats: Stats, empty: list[int], iteration: int
@@ -115,7 +117,8 @@ class Care:
         family, n_components = mixture.family, mixture.n_components
         worst = yield partial(worst_rows, mixture, len(empty))
         order = np.arange(n_components)
-        order[empty] = int(np.argmax(stats.weight))
+        own = np.where(family.fixed(mixture.params), -1.0, stats.weight)
+        order[empty] = int(np.argmax(own))
         params = family.take(mixture.params, order)
         weight, total = stats.weight.copy(), stats.total.copy()
         row_weight = stats.mass / (self.n_rows or 1)
@@ -123,8 +126,8 @@ class Care:
         for k, x in zip(empty, worst.X, strict=False):
             R = np.zeros((1, n_components))
             R[0, k] = row_weight
-            own = family.accumulate(params, x[None], R)
-            weight[k], total[k] = own.weight[k], own.total[k]
+            row = family.accumulate(params, x[None], R)
+            weight[k], total[k] = row.weight[k], row.total[k]
             events.append(
                 Event(iteration, k, "reseeded", f"it had weight {stats.weight[k] / stats.mass:.2g}")
             )

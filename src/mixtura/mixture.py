@@ -184,12 +184,16 @@ class Mixture:
         )
 
     def canonical(self) -> Mixture:
-        """Components by weight, largest first; equal weights by their means, column by column."""
+        """Components by weight, largest first; equal weights by their means, column by column.
+
+        Those without parameters, such as noise, come last.
+        """
         return self.take(self.canonical_order())
 
     def canonical_order(self) -> IntArray:
         """Order of the components in `canonical`, (K,)."""
-        return np.lexsort([*self.means.T[::-1], -self.weights])
+        fixed = self.family.fixed(self.params)
+        return np.lexsort([*self.means.T[::-1], -self.weights, fixed])
 
     def score(self, stats: Stats) -> tuple[Array, ...]:
         """Gradient of the log-likelihood in the parameters, from statistics of this mixture."""

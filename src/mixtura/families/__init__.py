@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mixtura.errors import UsageError
@@ -15,6 +16,7 @@ from mixtura.families.gaussian import Gaussian, GaussianParams
 from mixtura.families.lognormal import LogNormal, LogNormalParams
 from mixtura.families.multinomial import Multinomial, MultinomialParams
 from mixtura.families.natural import ExponentialFamily
+from mixtura.families.noise import WithNoise
 from mixtura.families.poisson import Poisson, PoissonParams
 from mixtura.families.priors import (
     BetaPrior,
@@ -23,6 +25,7 @@ from mixtura.families.priors import (
     NormalInverseWishart,
     Prior,
     PseudoRows,
+    find_prior,
 )
 from mixtura.families.vonmises import VonMisesFisher, VonMisesFisherParams
 
@@ -43,6 +46,10 @@ FAMILIES: dict[str, type[Family[Any]]] = {
         VonMisesFisher,
     )
 }
+
+
+#: Families that are made of others; files may name them too.
+COMPOSED: dict[str, type[Family[Any]]] = {family.name: family for family in (WithNoise,)}
 
 
 def find_family(name: str, n_features: int, **options: Any) -> Family[Any]:
@@ -72,7 +79,41 @@ def find_family(name: str, n_features: int, **options: Any) -> Family[Any]:
     return FAMILIES[name](n_features, **options)
 
 
+def restore_family(document: Any, n_features: int) -> Family[Any] | None:
+    """Make a family from the plain values of `Family.document`, which come from outside.
+
+    Parameters
+    ----------
+    document : dict
+        Its name, settings and prior.
+    n_features : int
+        Number of columns that it must have.
+
+    Returns
+    -------
+    Family or None
+        None where names or types are not those of a family.
+
+    Raises
+    ------
+    UsageError
+        Values of the right types have no meaning.
+    """
+    if not isinstance(document, dict) or set(document) != {"family", "config", "prior"}:
+        return None
+    known = FAMILIES | COMPOSED
+    if not isinstance(document["family"], str) or document["family"] not in known:
+        return None
+    family = known[document["family"]].from_config(document["config"], n_features)
+    if family is not None and document["prior"] is not None:
+        family = replace(family, prior=find_prior(document["prior"]))
+    if family is not None:
+        family.check_prior()
+    return family
+
+
 __all__ = [
+    "COMPOSED",
     "FAMILIES",
     "Bernoulli",
     "BernoulliParams",
@@ -104,5 +145,7 @@ __all__ = [
     "Support",
     "VonMisesFisher",
     "VonMisesFisherParams",
+    "WithNoise",
     "find_family",
+    "restore_family",
 ]

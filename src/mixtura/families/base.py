@@ -77,6 +77,8 @@ class Family(ABC, Generic[P]):
         family says in `recentre` how to move statistics to other parameters.
     needs_profile : bool
         `adapted` wants the place and scale of the data.
+    has_box : bool
+        Each column may have any of its values whatever the others are.
     """
 
     n_features: int
@@ -88,6 +90,7 @@ class Family(ABC, Generic[P]):
     closed_form: ClassVar[bool] = True
     centred: ClassVar[bool] = False
     needs_profile: ClassVar[bool] = False
+    has_box: ClassVar[bool] = True
 
     @property
     def shared_arrays(self) -> tuple[str, ...]:
@@ -182,6 +185,23 @@ class Family(ABC, Generic[P]):
     def whole(self) -> BoolArray:
         """Which columns hold whole numbers only, (d,)."""
         return np.full(self.n_features, self.support.is_whole)
+
+    @property
+    def n_fixed(self) -> int:
+        """How many of the components have no parameters: the last ones, in a start."""
+        return 0
+
+    def fixed(self, params: P) -> BoolArray:
+        """Which components have no parameters, (K,): they may be empty, and come last."""
+        return np.zeros(len(self.mean(params)), dtype=bool)
+
+    def start_features(self, X: Array) -> Array:
+        """Numbers (n, m) by whose distances a start may part the rows X (n, d)."""
+        return X
+
+    def seeded(self, R: Array) -> Array:
+        """Responsibilities (n, K) of a start, in which fixed components may have no rows."""
+        return R
 
     def soften(self, stats: Stats) -> Stats:
         """Statistics of a rough start, made safe for components of a few rows."""
@@ -279,6 +299,11 @@ class Family(ABC, Generic[P]):
     def config(self) -> dict[str, Any]:
         """Arguments that make this family again, as plain JSON values."""
         return {"n_features": self.n_features}
+
+    def document(self) -> dict[str, Any]:
+        """Name, settings and prior as plain JSON values, of which `restore_family` makes it."""
+        prior = self.prior.config() if isinstance(self.prior, Prior) else None
+        return {"family": self.name, "config": self.config(), "prior": prior}
 
     @classmethod
     def from_config(cls, config: Any, n_features: int) -> Self | None:

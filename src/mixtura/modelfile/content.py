@@ -15,8 +15,7 @@ from safetensors import numpy as tensor_format
 import mixtura
 from mixtura.em import Trace
 from mixtura.errors import MixturaError, ModelFileError
-from mixtura.families import FAMILIES, Family
-from mixtura.families.priors import Prior, find_prior
+from mixtura.families import COMPOSED, FAMILIES, Family, restore_family
 from mixtura.fitting import Fitted
 from mixtura.mixture import Mixture
 from mixtura.modelfile.strict import FIELDS, OLD_DEFAULTS, Problem, strict_json
@@ -49,9 +48,7 @@ def to_bytes(fitted: Fitted) -> bytes:
     document = {
         "schema": SCHEMA,
         "mixtura": mixtura.__version__,
-        "family": mixture.family.name,
-        "config": mixture.family.config(),
-        "prior": _prior(mixture.family),
+        **mixture.family.document(),
         "weighting": mixture.weighting.config(),
         "columns": list(fitted.columns),
         "outcome": fitted.outcome.name,
@@ -122,11 +119,6 @@ def from_bytes(content: bytes, path: str | Path) -> Fitted:
     )
 
 
-def _prior(family: Family[Any]) -> dict[str, Any] | None:
-    """Plain values of the family's prior, which a fit has made of its data."""
-    return family.prior.config() if isinstance(family.prior, Prior) else None
-
-
 def _header(content: bytes, problem: Problem) -> dict[str, Any]:
     """The JSON header of a safetensors file, strictly read."""
     size = int.from_bytes(content[:8], "little")
@@ -187,15 +179,13 @@ def _tensors(content: bytes, problem: Problem) -> dict[str, Array]:
 
 def _family(document: dict[str, Any], path: str | Path, problem: Problem) -> Family[Any]:
     """The family, from the closed list of those that are registered."""
-    name, config = document["family"], document["config"]
-    if name not in FAMILIES:
+    name = document["family"]
+    if name not in FAMILIES | COMPOSED:
         raise ModelFileError.unknown_name(path, "family", name, FAMILIES)
+    parts = {key: document[key] for key in ("family", "config", "prior")}
     try:
-        family: Family[Any] | None = FAMILIES[name].from_config(config, len(document["columns"]))
+        family = restore_family(parts, len(document["columns"]))
         if family is not None:
-            if document["prior"] is not None:
-                family = replace(family, prior=find_prior(document["prior"]))
-            family.check_prior()
             family.describe()
     except MixturaError as error:
         raise problem(f"its family '{name}' is refused: {error}") from None
