@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     help="Mixing weights: free, equal, or a Dirichlet prior of concentration A; below 1, "
     "components without rows vanish.",
 )
+@click.option(
+    "--noise", is_flag=True, help="Add a component of uniform density, which takes outliers."
+)
 @click.option("--columns", type=options.Names(), help="Columns to use. Default: all.")
 @click.option("--drop", type=options.Names(), help="Columns to leave out.")
 @click.option("--weights", metavar="COL", help="Column of row weights.")
@@ -198,7 +201,7 @@ def _fit(console: Console, source: DataSource, given: dict[str, Any], executor: 
         return fit_mixture(
             family,
             source,
-            given["components"],
+            given["components"] + family.n_fixed,
             start=given["start"],
             n_starts=given["n_init"] or N_STARTS,
             weighting=_weighting(given["weighting"]),
@@ -212,15 +215,17 @@ def _fit(console: Console, source: DataSource, given: dict[str, Any], executor: 
 
 
 def _family(n_features: int, given: dict[str, Any]) -> Family[Any]:
-    from mixtura.families import find_family
+    from mixtura.families import WithNoise, find_family
 
-    name, covariance = given["family"], given["covariance"]
-    prior = {} if given["prior"] is None else {"prior": given["prior"]}
-    if covariance is None:
-        return find_family(name, n_features, **prior)
-    if "covariance" not in find_family(name, n_features).config():
-        raise UsageError.option("--covariance", f"family '{name}' has no covariance shapes")
-    return find_family(name, n_features, covariance=covariance, **prior)
+    name, options = given["family"], {}
+    if given["prior"] is not None:
+        options["prior"] = given["prior"]
+    if given["covariance"] is not None:
+        if "covariance" not in find_family(name, n_features).config():
+            raise UsageError.option("--covariance", f"family '{name}' has no covariance shapes")
+        options["covariance"] = given["covariance"]
+    family = find_family(name, n_features, **options)
+    return WithNoise(family) if given["noise"] else family
 
 
 def _weighting(word: str) -> Weighting:

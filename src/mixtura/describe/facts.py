@@ -49,6 +49,7 @@ def document(fitted: Fitted) -> Document:
     facts = {
         "schema": SCHEMA,
         "family": family.name,
+        "description": family.describe(),
         **_parameters(fitted),
         "n_rows": fitted.n_rows,
         "n_features": mixture.n_features,

@@ -66,6 +66,9 @@ def text(facts: Document) -> str:
 def _title(facts: Document) -> str:
     family, n_components = facts["family"].capitalize(), facts["n_components"]
     shape = _shape(facts)
+    if shape is None and facts["description"] != facts["family"]:
+        kind = "one density" if n_components == 1 else f"mixture of {n_components} components"
+        return f"{kind}: {shortened(facts['description'], WIDTH - len(kind) - 2)}"
     if shape is None:
         if n_components == 1:
             return f"one {family} density"
@@ -132,8 +135,7 @@ def _estimates(
 ) -> Iterable[tuple[tuple[str, ...], str, list[float], list[float]]]:
     """Names, title, estimates and standard errors of one density."""
     for block in _tables(facts):
-        errors = [math.nan if error is None else error for error in block["errors"][0]]
-        yield tuple(block["names"]), block["title"], block["values"][0], errors
+        yield tuple(block["names"]), block["title"], block["values"][0], block["errors"][0]
 
 
 def _by_rows(facts: Document) -> list[str]:
@@ -196,7 +198,9 @@ def _tables(facts: Document) -> list[dict[str, Any]]:
     """Kinds of parameters with values, errors, scales, and a name for each number."""
     columns = [shortened(name) for name in facts["columns"]]
     if facts["tables"] is not None:
-        return [{**block, "names": _number_names(block, columns)} for block in facts["tables"]]
+        return [
+            {**_numeric(block), "names": _number_names(block, columns)} for block in facts["tables"]
+        ]
     means, sds, errors = facts["means"], facts["standard_deviations"], facts["standard_errors"]
     of_means = of_sds = None
     if errors is not None:
@@ -209,6 +213,14 @@ def _tables(facts: Document) -> list[dict[str, Any]]:
         {"title": "sd", "names": columns, "values": sds, "scales": sds, "errors": of_sds,
          "short": False},
     ]  # fmt: skip
+
+
+def _numeric(block: dict[str, Any]) -> dict[str, Any]:
+    """The block with NaN where a component has no such number, or none within float64."""
+    numbers = ("values", "errors", "scales")
+    return block | {
+        name: np.array(block[name], dtype=float).tolist() for name in numbers if block[name]
+    }
 
 
 def _number_names(block: dict[str, Any], columns: list[str]) -> list[str]:
@@ -248,8 +260,8 @@ def _cells(block: dict[str, Any]) -> list[list[str]]:
     return result
 
 
-def _cell(value: float | None, spec: str) -> str:
-    return "-" if value is None or math.isnan(value) else format(value, spec)
+def _cell(value: float, spec: str) -> str:
+    return "-" if math.isnan(value) else format(value, spec)
 
 
 def _closing(facts: Document) -> list[str]:

@@ -11,10 +11,10 @@ from mixtura.errors import printable
 LONGEST_NAME = 24
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     """Name for a table: printable, and cut where it is long."""
     name = printable(name)
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def formats(values: Sequence[float], scales: Sequence[float]) -> str:

@@ -23,7 +23,7 @@ from mixtura.em import Step, Trace
 from mixtura.errors import UsageError
 from mixtura.estimators.rows import rows_to_fit, rows_to_use
 from mixtura.executor import Executor, Local, thread_count
-from mixtura.families import Family, Prior, find_family
+from mixtura.families import Family, Prior, WithNoise, find_family
 from mixtura.fitting import N_STARTS, Fitted, Start, fit_mixture
 from mixtura.mixture import Mixture
 from mixtura.prepare import check_support
@@ -70,6 +70,9 @@ class MixtureModel(DensityMixin, BaseEstimator):
         Conjugate prior of the components' parameters, such as
         `NormalInverseWishart`; the fit is then the posterior mode. "default" is a
         weak one made from the data. None is maximum likelihood.
+    noise : bool, default=False
+        Add a component of fixed, uniform density over the box of the data, which takes
+        outliers: the last of then K + 1 components, see `WithNoise`.
     random_state : int, RandomState or None, default=None
         Seed of the starts and of `sample`. Same seed, same model.
     warm_start : bool, default=False
@@ -129,6 +132,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         "start": [StrOptions(STARTS), "array-like", Mixture],
         "weighting": [StrOptions({"free", "equal"}), Real, "array-like", Weighting],
         "prior": [StrOptions({"default"}), Prior, None],
+        "noise": ["boolean"],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "on_degenerate": [StrOptions({"repair", "drop", "raise"})],
@@ -152,6 +156,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         start: Start = "auto",
         weighting: Any = "free",
         prior: Prior | Literal["default"] | None = None,
+        noise: bool = False,
         random_state: Any = None,
         warm_start: bool = False,
         on_degenerate: Policy = "repair",
@@ -171,6 +176,7 @@ class MixtureModel(DensityMixin, BaseEstimator):
         self.start = start
         self.weighting = weighting
         self.prior = prior
+        self.noise = noise
         self.random_state = random_state
         self.warm_start = warm_start
         self.on_degenerate = on_degenerate
@@ -225,11 +231,13 @@ class MixtureModel(DensityMixin, BaseEstimator):
         family = self._family(source.n_features)
         if self.prior is not None:
             family = replace(family, prior=self.prior)
+        if self.noise:
+            family = WithNoise(family)
         start, n_starts, adjust = self._plan(family)
         fitted = fit_mixture(
             family,
             source,
-            int(self.n_components),
+            int(self.n_components) + family.n_fixed,
             start=start,
             n_starts=n_starts,
             adjust=adjust,

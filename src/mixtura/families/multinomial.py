@@ -53,6 +53,7 @@ class Multinomial(ExponentialFamily[MultinomialParams]):
     name: ClassVar[str] = "multinomial"
     support: ClassVar[Support] = Support.COUNTS
     params_type: ClassVar[type] = MultinomialParams
+    has_box: ClassVar[bool] = False
     needs_profile: ClassVar[bool] = True
 
     def adapted(self, profile: Profile) -> Self:

@@ -179,9 +179,7 @@ class WithNoise(Family[NamedArrays]):
         """M step of the inner components, in compiled code where there is some."""
         noise = _last(len(stats.weight)) if previous is None else self.fixed(previous)
         before = None if previous is None else self._inner_of(previous)
-        return self.params(
-            self.inner.m_step(_without(stats, noise), before, n_threads), noise
-        )
+        return self.params(self.inner.m_step(_without(stats, noise), before, n_threads), noise)
 
     def params(self, inner: Any, noise: BoolArray | None = None) -> NamedArrays:
         """Parameters from those of the inner components; the noise is the last one by default."""
@@ -232,9 +230,7 @@ class WithNoise(Family[NamedArrays]):
         of_inner = ~noise[labels]
         place = np.cumsum(~noise) - 1
         if of_inner.any():
-            X[of_inner] = self.inner.sample(
-                self._inner_of(params), place[labels[of_inner]], rng
-            )
+            X[of_inner] = self.inner.sample(self._inner_of(params), place[labels[of_inner]], rng)
         return X
 
     def n_free(self, n_components: int) -> int:
@@ -265,9 +261,7 @@ class WithNoise(Family[NamedArrays]):
     def remarks(self, params: NamedArrays) -> list[Remark]:
         """Those about inner components."""
         places = np.flatnonzero(~self.fixed(params)).tolist()
-        return [
-            Remark(places[k], text) for k, text in self.inner.remarks(self._inner_of(params))
-        ]
+        return [Remark(places[k], text) for k, text in self.inner.remarks(self._inner_of(params))]
 
     def shown(
         self, params: NamedArrays, weight: Array | None = None, labels: Sequence[Sequence[str]] = ()
@@ -275,9 +269,7 @@ class WithNoise(Family[NamedArrays]):
         """Parameters of the inner components; the noise has none."""
         noise = self.fixed(params)
 
-        def spread(values: Array | None) -> Array | None:
-            if values is None:
-                return None
+        def spread(values: Array) -> Array:
             result = np.full((len(noise), values.shape[1]), np.nan)
             result[~noise] = values
             return result
@@ -285,7 +277,9 @@ class WithNoise(Family[NamedArrays]):
         own = None if weight is None else weight[~noise]
         return [
             one._replace(
-                values=spread(one.values), errors=spread(one.errors), scales=spread(one.scales)
+                values=spread(one.values),
+                errors=None if one.errors is None else spread(one.errors),
+                scales=None if one.scales is None else spread(one.scales),
             )
             for one in self.inner.shown(self._inner_of(params), own, labels)
         ]
@@ -371,7 +365,7 @@ class WithNoise(Family[NamedArrays]):
 
     def describe(self) -> str:
         """Name in words."""
-        return f"{self.inner.describe()} with noise"
+        return f"{self.inner.describe()}, with noise"
 
     # -- inside -------------------------------------------------------------------------
 
@@ -394,7 +388,7 @@ class WithNoise(Family[NamedArrays]):
 
 def _last(n_components: int) -> BoolArray:
     """The last component, unless it is the only one: that is no noise."""
-    return np.arange(1, n_components + 1) == max(n_components, 2)
+    return np.asarray(np.arange(1, n_components + 1) == max(n_components, 2))
 
 
 def _without(stats: Stats, noise: BoolArray) -> Stats:

@@ -56,6 +56,7 @@ class VonMisesFisher(ExponentialFamily[VonMisesFisherParams]):
     name: ClassVar[str] = "vonmises-fisher"
     support: ClassVar[Support] = Support.DIRECTIONS
     params_type: ClassVar[type] = VonMisesFisherParams
+    has_box: ClassVar[bool] = False
     bound_words: ClassVar[str] = "has hardly more than one direction: its concentration is bounded"
 
     def __post_init__(self) -> None:

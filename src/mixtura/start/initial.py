@@ -40,7 +40,10 @@ def initial_mixtures(
         groups = (_random_groups(len(X), n_components, seed, i) for i in range(len(methods)))
         mixtures, problem = _regular(family, sample, groups, executor)
     else:
-        labels, _ = partitions(X, w, [n_components], methods, seed, executor.threads())
+        labels, _ = partitions(
+            family.start_features(X), w, [n_components - family.n_fixed], methods, seed,
+            executor.threads(),
+        )  # fmt: skip
         mixtures, problem = from_labels(family, sample, labels, n_components, executor)
     if not mixtures:
         warnings.warn(MixturaWarning.start_failed(methods[0], problem), stacklevel=2)
@@ -101,7 +104,7 @@ def from_partition(
     DegenerateComponentError
         A component of the partition has no row.
     """
-    n_components = R.shape[1]
+    n_components, R = R.shape[1], family.seeded(R)
     unused = np.flatnonzero(~(R > 0).any(axis=0))
     if len(unused):
         raise DegenerateComponentError.empty(int(unused[0]), 0.0)

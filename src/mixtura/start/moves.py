@@ -57,14 +57,16 @@ def split_starts(
     array([0, 0, 0, 0, 1, 1])
     """
     X, w = rows_of(sample)
-    Z = np.ascontiguousarray(whitened(X, w))
+    Z = np.ascontiguousarray(whitened(mixture.family.start_features(X), w))
     R = mixture.responsibilities(X)
     hard = R.argmax(axis=1)
     size = mixture.n_components
+    new = size - mixture.family.n_fixed  # fixed components stay the last ones
+    hard[hard >= new] += 1
     labels = [
         own
-        for k in _widest(Z, w, R)[:n_starts]
-        if (own := _split(Z, w, hard, int(k), size, seed)) is not None
+        for k in _widest(Z, w, R[:, :new])[:n_starts]
+        if (own := _split(Z, w, hard, int(k), new, seed)) is not None
     ]
     if not labels:
         return []
@@ -80,12 +82,13 @@ def split_and_merge(mixture: Mixture, X: Array, w: Array, n_moves: int, seed: in
     responsibilities; what is split is the component with the largest scatter.
     """
     R = mixture.responsibilities(X)
-    Z = np.ascontiguousarray(whitened(X, w))
+    Z = np.ascontiguousarray(whitened(mixture.family.start_features(X), w))
     hard = R.argmax(axis=1)
-    widest = _widest(Z, w, R)
+    free = R[:, : mixture.n_components - mixture.family.n_fixed]
+    widest = _widest(Z, w, free)
     moves = [
         (a + b, i, j, int(k))
-        for a, (i, j) in enumerate(_overlapping(R, w)[:PAIRS])
+        for a, (i, j) in enumerate(_overlapping(free, w)[:PAIRS])
         for b, k in enumerate([k for k in widest if k not in (i, j)][:SPLITS])
     ]
     result = []
