@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 
 from mixtura import GaussianMixture, MixtureModel, as_source, cross_validate, plot
 from mixtura.errors import DataError, UsageError
-from mixtura.families import Gaussian, Poisson, PoissonParams
+from mixtura.families import FAMILIES, Gaussian, Poisson, PoissonParams, Support
 from mixtura.mixture import Mixture
 from mixtura.plot.groups import ellipse
 from mixtura.plot.judged import reliability
@@ -600,3 +601,67 @@ def test_a_density_of_poisson_estimators_has_no_ellipses_but_works():
     X = np.random.default_rng(0).poisson([4.0, 9.0], (80, 2))
     fitted = MixtureModel("poisson", 2, random_state=0).fit(X)
     assert plot.classification(fitted, X).collections
+
+
+# -- families --------------------------------------------------------------------------
+
+
+def rows_for(family, rng):
+    """Rows that suit a family's support, three columns."""
+    n = 120
+    return {
+        Support.REAL: lambda: rng.normal(size=(n, 3)),
+        Support.COUNTS: lambda: rng.poisson([2.0, 5.0, 9.0], (n, 3)).astype(float),
+        Support.NONNEGATIVE: lambda: rng.exponential([1.0, 2.0, 3.0], (n, 3)),
+        Support.POSITIVE: lambda: rng.gamma([1.0, 2.0, 3.0], 2.0, (n, 3)),
+        Support.UNIT: lambda: rng.beta(2.0, 3.0, (n, 3)),
+        Support.BINARY: lambda: (rng.random((n, 3)) < [0.3, 0.5, 0.7]).astype(float),
+        Support.CODES: lambda: rng.integers(0, [2, 3, 4], (n, 3)).astype(float),
+    }[family.support]()
+
+
+SEPARABLE = sorted(
+    name for name, family in FAMILIES.items() if family.independent or name == "categorical"
+)
+
+
+@cache
+def fit_of(name):
+    X = rows_for(FAMILIES[name], np.random.default_rng(3))
+    return X, MixtureModel(name, 2, random_state=0, n_init=1).fit(X)
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_independent_columns_multiply(name):
+    X, fitted = fit_of(name)
+    family, params = fitted.mixture_.family, fitted.mixture_.params
+    single = [family.marginal(params, [j]) for j in range(3)]
+    parts = [f.log_density(p, X[:, [j]]) for j, (f, p) in enumerate(single)]
+    np.testing.assert_allclose(family.log_density(params, X), sum(parts), rtol=1e-9, atol=1e-9)
+    pair, own = family.marginal(params, [2, 0])
+    np.testing.assert_allclose(
+        pair.log_density(own, X[:, [2, 0]]), parts[2] + parts[0], rtol=1e-9, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+@pytest.mark.parametrize("what", ["density", "components", "classification", "qq", "cdf", "pairs"])
+def test_every_family_of_columns_can_be_drawn(name, what):
+    X, fitted = fit_of(name)
+    ax = getattr(plot, what)(fitted, X)
+    ax.figure.draw_without_rendering()
+    if what == "density":
+        curve = plot.density(fitted, X, columns=2)
+        x, y = line(curve, "mixture").get_data()
+        if fitted.mixture_.family.support.is_discrete:
+            assert y.sum() == pytest.approx(1.0, abs=0.01)
+        else:
+            assert 0.9 < integrate.trapezoid(y, x) < 1.05
+
+
+def test_families_without_marginals_say_so():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    X /= np.linalg.norm(X, axis=1)[:, None]
+    fitted = MixtureModel("vonmises-fisher", 1).fit(X)
+    with pytest.raises(UsageError, match="no marginal densities"):
+        plot.density(fitted, X, columns=[0])

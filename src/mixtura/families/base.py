@@ -71,6 +71,9 @@ class Family(ABC, Generic[P]):
         What is said of a component for which `at_boundary` is true.
     closed_form : bool
         With all labels known, one M step is the maximum-likelihood estimate.
+    independent : bool
+        Given the component, columns are independent, and column j of every
+        parameter array (K, d) belongs to column j of the data.
     centred : bool
         Statistics are taken about the current parameters: an estimate from
         labels is made in two passes, the second about the first's means. Such a
@@ -88,6 +91,7 @@ class Family(ABC, Generic[P]):
     params_type: ClassVar[type]
     bound_words: ClassVar[str] = "sits on a bound: its likelihood is bounded by it"
     closed_form: ClassVar[bool] = True
+    independent: ClassVar[bool] = False
     centred: ClassVar[bool] = False
     needs_profile: ClassVar[bool] = False
     has_box: ClassVar[bool] = True
@@ -259,11 +263,18 @@ class Family(ABC, Generic[P]):
         UsageError
             The family has none in closed form.
         """
-        if list(columns) == list(range(self.n_features)):
+        own, d = list(columns), self.n_features
+        if own == list(range(d)):
             return self, params
-        raise UsageError.argument(
-            "columns", list(columns), f"all columns: family '{self.name}' has no marginal densities"
-        )
+        if not self.independent:
+            needed = f"all columns: family '{self.name}' has no marginal densities"
+            raise UsageError.argument("columns", own, needed)
+        config: dict[str, Any] = {
+            name: [value[j] for j in own] if isinstance(value, list) and len(value) == d else value
+            for name, value in self.config().items()
+        }
+        family = type(self)(**{**config, "n_features": len(own)})
+        return family, family._params([array[:, own] for array in params])
 
     def regions(self, params: P, probability: float) -> Array | None:
         """Ellipsoids (x - mean_k)' M_k^-1 (x - mean_k) <= 1 that hold a probability, M (K, d, d).

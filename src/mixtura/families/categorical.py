@@ -169,6 +169,14 @@ class Categorical(ExponentialFamily[CategoricalParams]):
         errors = None if weight is None else self.standard_errors(params, weight)[0]
         return [Shown("probability", params.probability, columns, names, errors, short=True)]
 
+    def marginal(
+        self, params: CategoricalParams, columns: Sequence[int]
+    ) -> tuple[Categorical, CategoricalParams]:
+        """Columns are independent: the categories of those chosen."""
+        blocks = [params.probability[:, self._starts[j] : self._starts[j + 1]] for j in columns]
+        family = Categorical(len(columns), tuple(self.levels[j] for j in columns))
+        return family, CategoricalParams(np.hstack(blocks))
+
     def config(self) -> dict[str, Any]:
         """Arguments that make this family again, as plain JSON values."""
         return {"n_features": self.n_features, "levels": list(self.levels)}

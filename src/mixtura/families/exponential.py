@@ -42,6 +42,7 @@ class Exponential(ExponentialFamily[ExponentialParams]):
     name: ClassVar[str] = "exponential"
     support: ClassVar[Support] = Support.NONNEGATIVE
     params_type: ClassVar[type] = ExponentialParams
+    independent: ClassVar[bool] = True
     bound_words: ClassVar[str] = "has only zeros in a column: its density there is bounded by 1e300"
 
     def features(self, X: Array) -> Array:

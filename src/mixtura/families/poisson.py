@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -45,6 +44,7 @@ class Poisson(ExponentialFamily[PoissonParams]):
     name: ClassVar[str] = "poisson"
     support: ClassVar[Support] = Support.COUNTS
     params_type: ClassVar[type] = PoissonParams
+    independent: ClassVar[bool] = True
 
     def features(self, X: Array) -> Array:
         """T(x) = x, (n, d)."""
@@ -88,12 +88,6 @@ class Poisson(ExponentialFamily[PoissonParams]):
     def standard_errors(self, params: PoissonParams, weight: Array) -> tuple[Array, ...]:
         """Sqrt(rate / n): the information of n counts about their rate is n / rate."""
         return (np.sqrt(params.rate / weight[:, None]),)
-
-    def marginal(
-        self, params: PoissonParams, columns: Sequence[int]
-    ) -> tuple[Poisson, PoissonParams]:
-        """Columns are independent: the rates of those chosen."""
-        return Poisson(len(columns)), PoissonParams(params.rate[:, list(columns)])
 
     def cdf(self, params: PoissonParams, x: Array) -> Array:
         """Regularised upper incomplete gamma function Q(floor(x) + 1, rate), (n, K)."""

@@ -267,7 +267,7 @@ def _curves(mixtures: Sequence[Mixture], rows: Rows, plane: Plane) -> tuple[Arra
     parts = [m.marginal([at]) for m in mixtures]
     X = rows.X[:, [at]]
     low, high = frame(parts[-1], X)
-    (x,) = grid(low, high, parts[0].family.support.is_discrete, 4 * OUTLINE)
+    (x,) = grid(low, high, parts[0].family.support, 4 * OUTLINE)
     heights = [np.exp(component_log_density(m, x[:, None])).T for m in parts]
     ends = [np.pad(h, ((0, 0), (1, 1))) for h in heights]  # closed on the axis
     places = np.concatenate([x[:1], x, x[-1:]])

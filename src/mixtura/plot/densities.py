@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixtura.errors import UsageError
+from mixtura.families import Support
 from mixtura.mixture import Mixture
 from mixtura.plot.given import MOST_POINTS, ColumnNames, chosen_columns, look
 from mixtura.plot.style import HEAT, WHOLE, axes, colour, legend, tidy
@@ -86,9 +87,12 @@ def density(
         tidy(ax, names[0], "probability" if discrete else "density")
         legend(ax)
         return ax
-    _contours(ax, mixture, X, probabilities)
+    if mixture.family.support.is_category:
+        _cells(ax, mixture)
+    else:
+        _contours(ax, mixture, X, probabilities)
     if rows is not None:
-        points(ax, rows.some(max_points).X[:, at], WHOLE, alpha=0.45)
+        points(ax, apart(rows.some(max_points).X[:, at], mixture), WHOLE, alpha=0.45)
     return tidy(ax, *names)
 
 
@@ -97,6 +101,14 @@ def points(ax: Axes, X: Array, colours: Any, **more: Any) -> None:
     size = float(np.clip(2400.0 / len(X), 5.0, 22.0))
     options = {"s": size, "alpha": 0.65, "linewidths": 0, "rasterized": len(X) > 500, **more}
     ax.scatter(X[:, 0], X[:, 1], c=colours, **options)
+
+
+def apart(X: Array, mixture: Mixture) -> Array:
+    """Rows of categories moved a little, always alike, so that they do not hide one another."""
+    if not mixture.family.support.is_category:
+        return X
+    rng = np.random.Generator(np.random.Philox(1))
+    return np.asarray(X + rng.uniform(-0.3, 0.3, X.shape))
 
 
 def draws(mixture: Mixture, n_rows: int = LEVEL_DRAWS) -> Array:
@@ -132,15 +144,17 @@ def frame(mixture: Mixture, X: Array | None) -> tuple[Array, Array]:
     return low - margin, high + margin
 
 
-def grid(low: Array, high: Array, discrete: bool, n: int) -> list[Array]:
-    """Places along each column: evenly, or whole numbers where only those have a density."""
-    if not discrete:
-        return [np.linspace(a, b, n) for a, b in zip(low, high, strict=True)]
+def grid(low: Array, high: Array, support: Support, n: int) -> list[Array]:
+    """Places along each column where it may have a density: evenly, or its whole numbers."""
+    if not support.is_discrete:
+        spaced = [np.linspace(a, b, n) for a, b in zip(low, high, strict=True)]
+        return [places[support.contains(places)] for places in spaced]
     steps = np.maximum(1, np.ceil((high - low) / n))
-    return [
-        np.arange(max(np.floor(a), 0.0), np.ceil(b) + 1, step)
+    whole = [
+        np.arange(np.ceil(a), np.floor(b) + 1, step)
         for a, b, step in zip(low, high, steps, strict=True)
     ]
+    return [places[support.contains(places)] for places in whole]
 
 
 def component_log_density(mixture: Mixture, X: Array) -> Array:
@@ -157,7 +171,7 @@ def mesh(places: Sequence[Array]) -> Array:
 def _curve(ax: Axes, mixture: Mixture, X: Array | None, w: Array | None, components: bool) -> None:
     discrete = mixture.family.support.is_discrete
     low, high = frame(mixture, X)
-    (x,) = grid(low, high, discrete, CURVE_POINTS)
+    (x,) = grid(low, high, mixture.family.support, CURVE_POINTS)
     joint = component_log_density(mixture, x[:, None])
     whole = np.exp(np.logaddexp.reduce(joint, axis=1))
     if X is not None:
@@ -198,7 +212,7 @@ def _contours(ax: Axes, mixture: Mixture, X: Array | None, probabilities: Sequen
     order = np.sort(np.asarray(probabilities, dtype=float))[::-1]
     levels = levels_of(mixture, order)
     low, high = frame(mixture, X)
-    x, y = grid(low, high, mixture.family.support.is_discrete, MAP_POINTS)
+    x, y = grid(low, high, mixture.family.support, MAP_POINTS)
     heights = mixture.log_density(mesh([x, y])).reshape(len(y), len(x))
     rising, first = np.unique(levels, return_index=True)
     ax.contourf(
@@ -209,3 +223,15 @@ def _contours(ax: Axes, mixture: Mixture, X: Array | None, probabilities: Sequen
     ax.clabel(lines, fmt=words, fontsize=7)
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])
+
+
+def _cells(ax: Axes, mixture: Mixture) -> None:
+    """Probability of each pair of categories as a shade."""
+    x, y = grid(*frame(mixture, None), mixture.family.support, MAP_POINTS)
+    heights = np.exp(mixture.log_density(mesh([x, y]))).reshape(len(y), len(x))
+    ax.imshow(
+        heights, cmap=HEAT, alpha=0.6, vmin=0.0, origin="lower", aspect="auto",
+        extent=(x[0] - 0.5, x[-1] + 0.5, y[0] - 0.5, y[-1] + 0.5),
+    )  # fmt: skip
+    ax.set_xticks(x)
+    ax.set_yticks(y)

@@ -12,6 +12,7 @@ from mixtura.errors import UsageError
 from mixtura.mixture import Mixture
 from mixtura.plot.densities import (
     CURVE_POINTS,
+    apart,
     component_log_density,
     density,
     frame,
@@ -80,7 +81,7 @@ def components(
     X = None if rows is None else rows.X[:, at]
     low, high = frame(mixture, X)
     if rows is not None:
-        points(ax, rows.some(max_points).X[:, at], ROWS, alpha=0.45)
+        points(ax, apart(rows.some(max_points).X[:, at], mixture), ROWS, alpha=0.45)
     regions(ax, mixture, probabilities)
     means(ax, mixture)
     ax.set_xlim(low[0], high[0])
@@ -143,7 +144,7 @@ def classification(
         places = np.column_stack([rows.X[:, at[0]], R.max(axis=1)])
         names.append("probability of the component")
     else:
-        places = rows.X[:, at]
+        places = apart(rows.X[:, at], seen.mixture)
         if probability is not None:
             regions(ax, seen.mixture.marginal(at), [probability], named=False)
     for k in range(seen.mixture.n_components):
@@ -192,7 +193,7 @@ def uncertainty(
     mixture = seen.mixture.marginal(at)
     X = None if rows is None else rows.X[:, at]
     low, high = frame(mixture, X)
-    places = grid(low, high, mixture.family.support.is_discrete, _sides(len(at)))
+    places = grid(low, high, mixture.family.support, _sides(len(at)))
     names = [seen.columns[j] for j in at]
     what = "uncertainty: 1 - largest probability"
     if len(at) == 1:
@@ -261,6 +262,8 @@ def regions(
 ) -> None:
     """Draw the densest region of each component at each probability: ellipses or contours.
 
+    Categories have no regions.
+
     Raises
     ------
     UsageError
@@ -268,6 +271,8 @@ def regions(
     """
     if not all(0 < p < 1 for p in probabilities):
         raise UsageError.argument("probabilities", probabilities, "numbers between 0 and 1")
+    if mixture.family.support.is_category:
+        return
     for line, probability in enumerate(sorted(probabilities)):
         matrices = mixture.family.regions(mixture.params, probability)
         style = ("-", "--", ":", "-.")[line % 4]
@@ -321,7 +326,7 @@ def _contour_of(ax: Axes, mixture: Mixture, k: int, probability: float, style: s
     """Region of one component whose densest region is no ellipse: by sampling, on a grid."""
     one = Mixture(mixture.family, np.ones(1), mixture.family.take(mixture.params, np.array([k])))
     (level,) = levels_of(one, [probability])
-    places = grid(*frame(one, None), one.family.support.is_discrete, CURVE_POINTS // 4)
+    places = grid(*frame(one, None), one.family.support, CURVE_POINTS // 4)
     heights = component_log_density(one, mesh(places))[:, 0]
     ax.contour(
         *places, heights.reshape(len(places[1]), len(places[0])), [level],

@@ -163,11 +163,12 @@ def _places(mixture: Mixture, x: Array) -> Array:
     sample = draws(mixture)[:, 0]
     low, high = min(x.min(), sample.min()), max(x.max(), sample.max())
     if mixture.family.support.is_discrete:
-        return np.arange(np.floor(low), np.ceil(high) + 1)
-    margin = 0.3 * (high - low) or 1.0
-    even = np.linspace(low - margin, high + margin, 4001)
-    return np.unique(
-        np.concatenate(
-            [even, np.quantile(sample, np.linspace(0, 1, 4001)), x[:: max(1, len(x) // 4000)]]
-        )
-    )
+        # without a formula probabilities are added up, from the first one
+        known = mixture.family.cdf(mixture.params, x[:1]) is not None
+        places = np.arange(np.floor(low) if known else 0.0, np.ceil(high) + 1)
+    else:
+        margin = 0.3 * (high - low) or 1.0
+        even = np.linspace(low - margin, high + margin, 4001)
+        drawn = np.quantile(sample, np.linspace(0, 1, 4001))
+        places = np.unique(np.concatenate([even, drawn, x[:: max(1, len(x) // 4000)]]))
+    return places[mixture.family.support.contains(places)]
