@@ -21,7 +21,8 @@ from mixtura.errors import MixturaError, ResourceError, UsageError
 #: Commands and what they do. Each is ``command`` in the module of its name.
 COMMANDS = {
     "fit": "Fit a density or a mixture to data, and save it.",
-    "resume": "Go on with a fit that was interrupted.",
+    "select": "Choose the number of components, the shape and the family.",
+    "resume": "Go on with a job that was interrupted.",
     "predict": "Label, probabilities, uncertainty and log-density of every row.",
     "show": "Say what a model holds.",
     "plot": "Draw a picture of a model and its data.",
@@ -38,6 +39,7 @@ Data go to standard output, words and progress to standard error.
 
 \b
   mixtura fit faithful.csv -k 2 -o faithful.mixtura
+  mixtura select faithful.csv -k 1:9 --covariance full,tied --rule cv-1se
   mixtura predict faithful.mixtura faithful.csv -o labelled.csv
 
 Exit codes: 0 done, 1 a fault of mixtura, 2 usage, 3 data refused, 4 model file

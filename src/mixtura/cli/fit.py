@@ -123,7 +123,7 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
 
     _check_targets(given)
     with console.listening() as notes:
-        source = _source(console, data, given)
+        source = opened(console, data, given)
         with executor_of(console, "fit", data, given) as executor:
             fitted = _fit(console, source, given, executor)
     fitted = replace(fitted, warnings=tuple(dict.fromkeys((*notes, *fitted.warnings))))
@@ -155,13 +155,14 @@ def _check_targets(given: dict[str, Any]) -> None:
         raise UsageError.option("-o, --labelled, --checkpoint", "two of them name the same file")
 
 
-def _source(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> DataSource:
+def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> DataSource:
+    """Open the data that the words of a command line name, and say what they are."""
     from mixtura.source import as_source, read_standard_input
 
     rows: Any = data[0] if len(data) == 1 else list(data)
     if rows == "-":
         rows = read_standard_input()
-    labels, drop = given["labels"], given["drop"]
+    labels, drop = given.get("labels"), given["drop"]
     if labels is not None:
         labels, is_text = _known_labels(console, rows, labels)
         if is_text and given["columns"] is None:
@@ -204,7 +205,7 @@ def _fit(console: Console, source: DataSource, given: dict[str, Any], executor: 
             given["components"] + family.n_fixed,
             start=given["start"],
             n_starts=given["n_init"] or N_STARTS,
-            weighting=_weighting(given["weighting"]),
+            weighting=weighting_of(given["weighting"]),
             stop=Aitken(given["tol"]),
             max_iter=given["max_iter"],
             on_degenerate=given["on_degenerate"],
@@ -228,7 +229,8 @@ def _family(n_features: int, given: dict[str, Any]) -> Family[Any]:
     return WithNoise(family) if given["noise"] else family
 
 
-def _weighting(word: str) -> Weighting:
+def weighting_of(word: str) -> Weighting:
+    """Read a weighting: a word, or a concentration."""
     from mixtura.weighting import find_weighting
 
     try:

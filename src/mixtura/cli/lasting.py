@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mixtura.executor import Executor
 
 #: Words of a command line that name files.
-_OUTPUTS = ("output", "labelled", "checkpoint")
+_OUTPUTS = ("output", "labelled", "table", "checkpoint")
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def portable(given: dict[str, Any]) -> dict[str, Any]:
     """Options that mean the same from any folder."""
     own = {name: value for name, value in given.items() if name != "resumed"}
     for name in _OUTPUTS:
-        if own.get(name) is not None:
+        if own.get(name) not in (None, "-"):
             own[name] = str(Path(own[name]).absolute())
     return own
 

@@ -10,7 +10,7 @@ from mixtura.cli import options
 from mixtura.cli.console import Console
 
 #: Commands that can be resumed; each module has ``run(console, data, given)``.
-RESUMABLE = ("fit",)
+RESUMABLE = ("fit", "select")
 
 
 @click.command("resume")
@@ -18,7 +18,7 @@ RESUMABLE = ("fit",)
 @options.threads
 @options.common
 def command(console: Console, checkpoint: str, threads: int | None) -> None:
-    """Continue the fit whose CHECKPOINT file was written by mixtura fit --checkpoint.
+    """Continue the job whose CHECKPOINT file was written by mixtura fit or select --checkpoint.
 
     Passes that the file holds are not made again, and the result has the same
     bits as that of an uninterrupted run. Data files must be where they were;

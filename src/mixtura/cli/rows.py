@@ -146,6 +146,21 @@ def guarded(cell: Any) -> Any:
     return cell
 
 
+def csv_cell(value: Any) -> Any:
+    """Value for a cell: nothing where there is none, text `guarded`.
+
+    Examples
+    --------
+    >>> csv_cell(float("nan")), csv_cell(None), csv_cell(True), csv_cell(0.5)
+    ('', '', 'true', 0.5)
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return guarded(value)
+
+
 def _json_value(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None

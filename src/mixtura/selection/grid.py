@@ -154,15 +154,16 @@ class Grid:
     def _row(self, m: int, size: int, trials: dict[Cell, Trial]) -> Row:
         model = self._asked[m]
         problem = self._problems.get((m, size))
+        n_free = model.family.n_free(size) + self._search.weighting.n_free(size)
         if problem is not None:
-            return Row(model, size, reason=str(problem))
+            return Row(model, size, n_free, reason=str(problem))
         place = self._place[m]
         own = [trials[Cell(place, size, cut)] for cut in (ALL, *self._cuts)]
         trial, seconds = own[0], sum(one.seconds for one in own)
         if trial.mixture is None:
-            return Row(model, size, seconds=seconds, reason=trial.reason)
+            return Row(model, size, n_free, seconds=seconds, reason=trial.reason)
         return Row(
-            model, size, trial.mixture, trial.objective, trial.mixture.n_free,
+            model, size, trial.mixture.n_free, trial.mixture, trial.objective,
             n_iter=trial.n_iter, converged=trial.converged, seconds=seconds,
         )  # fmt: skip
 
@@ -180,7 +181,7 @@ class Grid:
             return rows
         return [
             row if k < 0 else Row(
-                row.model, row.n_components, n_iter=row.n_iter, seconds=row.seconds,
+                row.model, row.n_components, row.n_free, n_iter=row.n_iter, seconds=row.seconds,
                 reason=ON_THE_FLOOR.format(k=k),
             )
             for row, k in zip(rows, touching, strict=True)

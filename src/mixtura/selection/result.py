@@ -44,12 +44,12 @@ class Row:
         Family and shape.
     n_components : int
         K.
+    n_free : int
+        Free parameters.
     mixture : Mixture or None
         The fit; None where there is none, and `reason` says why.
     log_likelihood : float
         Of all rows, in nats; NaN without a fit, like all that follows from it.
-    n_free : float
-        Free parameters.
     log_certainty, entropy : float
         Weighted sums of log max_k r_ik and of -sum_k r_ik log r_ik over rows, in nats.
     n_iter : int
@@ -64,9 +64,9 @@ class Row:
 
     model: Model
     n_components: int
+    n_free: int
     mixture: Mixture | None = None
     log_likelihood: float = NAN
-    n_free: float = NAN
     log_certainty: float = NAN
     entropy: float = NAN
     n_iter: int = 0
@@ -79,10 +79,9 @@ class Row:
 
     def scores(self, mass: float) -> dict[str, float]:
         """Values of the information criteria; NaN without a fit."""
-        loglik, n_free = self.log_likelihood, self.n_free
+        loglik, df = self.log_likelihood, self.n_free
         if self.mixture is None:
             return dict.fromkeys(("bic", "aic", "aicc", "sabic", "icl", "icl_entropy"), NAN)
-        df = int(n_free)
         return {
             "bic": criteria.bic(loglik, df, mass),
             "aic": criteria.aic(loglik, df),
