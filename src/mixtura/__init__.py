@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "GaussianMixture": "estimators",
+    "GenerativeClassifier": "estimators",
     "MixtureModel": "estimators",
     "Mixture": "mixture",
     "Stats": "stats",
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
         MixturaWarning,
         ModelFileError,
     )
-    from mixtura.estimators import GaussianMixture, MixtureModel
+    from mixtura.estimators import GaussianMixture, GenerativeClassifier, MixtureModel
     from mixtura.executor import Checkpointed, Local
     from mixtura.families import (
         BetaPrior,

@@ -404,6 +404,9 @@ def _one_hot(block: Block, rows: slice, n_rows: int, n_components: int) -> Array
     if block.labels is None:
         raise UsageError.argument("labels", None, "given, to estimate several components at once")
     labels = block.labels[rows]
+    if labels.ndim == 2:  # rows that say nothing about their component are left out
+        informed = labels.max(axis=1) > labels.min(axis=1)
+        return np.asarray(labels * (informed / labels.sum(axis=1))[:, None])
     R = np.zeros((n_rows, n_components))
     known = np.flatnonzero(labels >= 0)
     R[known, labels[known]] = 1.0

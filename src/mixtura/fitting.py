@@ -15,9 +15,10 @@ from mixtura import criteria
 from mixtura.codec import encodable
 from mixtura.degenerate import Care, Policy
 from mixtura.em import Fit, Step, Trace, estimate, fit_em
-from mixtura.errors import MixturaWarning
+from mixtura.errors import MixturaWarning, UsageError
 from mixtura.executor import Executor, Local, session
 from mixtura.families import Family
+from mixtura.labelled import labelled_start
 from mixtura.mixture import Mixture
 from mixtura.prepare import known_rows, prepare, refuse_unseen
 from mixtura.source import Block, DataSource, Summary, hold
@@ -315,6 +316,17 @@ def _run(
     executor = options["executor"]
     everything = known is not None and known.sum() == summary.n_positive
     one = n_components == 1 and isinstance(start, str) and adjust is None
+    if known is not None and options["care"].policy == "drop":
+        raise UsageError.argument(
+            "on_degenerate", "drop", "'repair' or 'raise' with labels, which number the components"
+        )
+    if known is not None:  # no component may start anew elsewhere: labels say which rows are its
+        options = {**options, "care": Care(options["care"].policy)}
+    if known is not None and not known.any() and isinstance(start, str):
+        mixture = labelled_start(
+            family, source, summary, n_components, start, n_starts, seed, executor
+        )
+        return fit_em(mixture.under(weighting), source, watch=watch, **options), True
     if everything or one or (known is not None and isinstance(start, str)):
         if known is not None:
             refuse_unseen(known)

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from mixtura import modelfile
-from mixtura.estimators import GaussianMixture, MixtureModel
-from mixtura.families import Gaussian
+from mixtura.classify import Classifier
+from mixtura.estimators import GaussianMixture, GenerativeClassifier, MixtureModel
+from mixtura.families import Composite, Gaussian
 from mixtura.fitting import Fitted
+from mixtura.weighting import ClassShares
 
 
-def load(path: str | Path) -> MixtureModel:
+def load(path: str | Path) -> MixtureModel | GenerativeClassifier:
     """Load a model that was saved with ``save`` or ``mixtura fit -o``.
 
     Loading reads numbers and plain JSON; it never runs code.
@@ -24,7 +26,7 @@ def load(path: str | Path) -> MixtureModel:
 
     Returns
     -------
-    MixtureModel
+    MixtureModel or GenerativeClassifier
         A fitted `GaussianMixture` for Gaussian families.
 
     Raises
@@ -43,7 +45,8 @@ def load(path: str | Path) -> MixtureModel:
     >>> bool((again.means_ == model.means_).all())
     True
     """
-    return from_fitted(modelfile.load(path))
+    found = modelfile.load_any(path)
+    return from_classifier(found) if isinstance(found, Classifier) else from_fitted(found)
 
 
 def from_fitted(fitted: Fitted) -> MixtureModel:
@@ -70,3 +73,37 @@ def from_fitted(fitted: Fitted) -> MixtureModel:
         model.feature_names_in_ = np.array(fitted.columns, dtype=object)
     model._set_fitted(fitted)
     return model
+
+
+def from_classifier(found: Classifier) -> GenerativeClassifier:
+    """Make a fitted estimator from a fitted classifier.
+
+    Examples
+    --------
+    >>> from mixtura import GenerativeClassifier
+    >>> model = GenerativeClassifier("poisson").fit([[1], [3], [8]], ["few", "few", "many"])
+    >>> from_classifier(model.classifier_).predict([[9]]).tolist()
+    ['many']
+    """
+    sizes = dict(zip(found.classes, found.sizes, strict=True))
+    families = found.mixture.family
+    parts = families.parts if isinstance(families, Composite) else (families,) * len(sizes)
+    same = all(part == parts[0] for part in parts)
+    model = GenerativeClassifier(
+        parts[0] if same else dict(zip(found.classes, parts, strict=True)),
+        found.sizes[0] if len(set(found.sizes)) == 1 else sizes,
+        coupled=not isinstance(families, Composite),
+        priors=_priors(found),
+        reject=found.reject,
+    )
+    classes = np.array(found.classes, dtype=object if isinstance(found.classes[0], str) else None)
+    model.n_features_in_ = found.mixture.n_features
+    if found.fitted.columns != tuple(f"x{j}" for j in range(model.n_features_in_)):
+        model.feature_names_in_ = np.array(found.fitted.columns, dtype=object)
+    model._set_fitted(found, classes)
+    return model
+
+
+def _priors(found: Classifier) -> str | list[float]:
+    weighting = found.mixture.weighting
+    return list(weighting.shares) if isinstance(weighting, ClassShares) else "estimated"

@@ -95,7 +95,13 @@ class Mixture:
             return np.log(self.weights)
 
     def expect(self, block: Block, n_threads: int = 1) -> Stats:
-        """E step: the statistics of a block under this mixture."""
+        """E step: the statistics of a block under this mixture.
+
+        Compiled passes know rows with one known component; what else is known of rows
+        takes the general one, whose densities and statistics are compiled too.
+        """
+        if block.labels is not None and block.labels.ndim == 2:
+            return Family.expect(self.family, self.params, self.log_weights, block, n_threads)
         return self.family.expect(self.params, self.log_weights, block, n_threads)
 
     def evaluate(self, block: Block, n_threads: int = 1) -> Stats:

@@ -171,15 +171,19 @@ def first_outside(family: Family[Any], block: Block) -> tuple[int, int, float, s
 @encodable
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Rows of weight > 0 of each label; adding two counts both."""
+    """Rows of weight > 0 of each label; adding two counts both.
+
+    `width` is the number of components of which rows have probabilities, if they do.
+    """
 
     rows: IntArray
+    width: int = 0
 
     def __add__(self, other: Known) -> Known:
         a, b = sorted((self.rows, other.rows), key=len)
         total = b.copy()
         total[: len(a)] += a
-        return Known(total)
+        return Known(total, max(self.width, other.width))
 
 
 def count_labels(block: Block, n_threads: int = 1) -> Known:
@@ -187,15 +191,25 @@ def count_labels(block: Block, n_threads: int = 1) -> Known:
     del n_threads
     if block.labels is None:
         return Known(np.zeros(0, dtype=np.int64))
+    if block.labels.ndim == 2:
+        return Known(np.zeros(0, dtype=np.int64), block.labels.shape[1])
     labels = block.labels if block.w is None else block.labels[block.w > 0]
     return Known(np.bincount(labels[labels >= 0]))
 
 
 def known_rows(source: DataSource, n_components: int, executor: Executor) -> Array | None:
-    """Rows of each component whose label is known, (K,); None where no label is known."""
+    """Rows of each component whose label is known, (K,); None where no label is known.
+
+    Rows of which only probabilities are known, or several allowed components, count nothing.
+    """
     if not source.has_labels:
         return None
-    counts = executor.reduce(count_labels, source).rows
+    found = executor.reduce(count_labels, source)
+    counts = found.rows
+    if found.width not in (0, n_components):
+        raise DataError.labels(
+            f"{found.width} columns of probabilities, but n_components={n_components}"
+        )
     if len(counts) > n_components:
         raise DataError.labels(
             f"label {len(counts) - 1} needs at least {len(counts)} components, "
@@ -203,7 +217,7 @@ def known_rows(source: DataSource, n_components: int, executor: Executor) -> Arr
         )
     known = np.zeros(n_components)
     known[: len(counts)] = counts
-    return known if known.any() else None
+    return known if known.any() or found.width else None
 
 
 def refuse_unseen(known: Array) -> None:

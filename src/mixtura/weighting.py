@@ -188,6 +188,60 @@ class Dirichlet(Weighting):
         )
 
 
+@dataclass(frozen=True)
+class ClassShares(Weighting):
+    """Components belong to classes whose total weights are given; within a class they are free.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Components of each class, side by side.
+    shares : tuple of float
+        Total weight of each class; they sum to one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ClassShares((2, 1), (0.5, 0.5)).weights(np.array([1.0, 3.0, 6.0]))
+    array([0.125, 0.375, 0.5  ])
+    """
+
+    sizes: tuple[int, ...]
+    shares: tuple[float, ...]
+
+    def weights(self, n: Array) -> Array:
+        """Proportions within each class, times its share."""
+        of_class = np.add.reduceat(n, np.cumsum([0, *self.sizes[:-1]]))
+        rows = np.repeat(np.where(of_class > 0, of_class, 1.0), self.sizes)
+        empty = np.repeat(of_class <= 0, self.sizes)
+        within = np.where(empty, 1.0 / np.repeat(self.sizes, self.sizes), n / rows)
+        return np.asarray(np.repeat(self.shares, self.sizes) * within)
+
+    def n_free(self, n_components: int) -> int:
+        """K less the number of classes."""
+        return n_components - len(self.sizes)
+
+    def begin(self, weights: Array) -> Array:
+        """Proportions within each class are kept."""
+        return self.weights(weights)
+
+    def take(self, order: IntArray) -> ClassShares:
+        """What is left of each class, which must stay in one place."""
+        left = np.bincount(np.repeat(np.arange(len(self.sizes)), self.sizes)[order])
+        shares = np.array(self.shares)[: len(left)][left > 0]
+        kept = tuple(left[left > 0].tolist())
+        return ClassShares(kept, tuple((shares / shares.sum()).tolist()))
+
+    def check(self, n_components: int) -> None:
+        """Need all components of all classes."""
+        if sum(self.sizes) != n_components:
+            raise UsageError.argument("weighting", self.sizes, f"{n_components} components in all")
+
+    def config(self) -> dict[str, list[float]]:
+        """Sizes and shares."""
+        return {"sizes": list(self.sizes), "shares": list(self.shares)}
+
+
 def find_weighting(given: Any) -> Weighting:
     """Make a weighting of a word or numbers.
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from mixtura.describe.choice import CHOICE_SCHEMA, choice_document, choice_text
+from mixtura.describe.classes import CLASSIFIER_SCHEMA, class_document, class_text
 from mixtura.describe.facts import SCHEMA, Document, document, plain
 from mixtura.describe.page import WIDTH, mclust_name, text
 
 __all__ = [
     "CHOICE_SCHEMA",
+    "CLASSIFIER_SCHEMA",
     "SCHEMA",
     "WIDTH",
     "Document",
     "choice_document",
     "choice_text",
+    "class_document",
+    "class_text",
     "document",
     "mclust_name",
     "plain",

@@ -33,6 +33,15 @@ class ModelFileError(MixturaError):
         )
 
     @classmethod
+    def is_classifier(cls, path: object) -> Self:
+        """The file holds a classifier, where a mixture is needed."""
+        return cls.of(
+            "E411",
+            f"'{path}' holds a classifier, not a mixture. Its commands are "
+            "predict and show; in Python, mixtura.load.",
+        )
+
+    @classmethod
     def unknown_name(cls, path: object, kind: str, name: object, known: Iterable[str]) -> Self:
         """The file names a family or shape that is not registered."""
         return cls.of("E410", f"'{path}' names the {kind} {name!r}; known: {listed(known)}.")

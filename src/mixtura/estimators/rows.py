@@ -17,11 +17,17 @@ from mixtura.source.frames import as_frame
 
 
 def rows_to_fit(
-    model: Any, X: Any, weights: Any, labels: Any, missing: Literal["error", "drop"]
+    model: Any,
+    X: Any,
+    weights: Any,
+    labels: Any,
+    missing: Literal["error", "drop"],
+    drop: list[str] | None = None,
 ) -> DataSource:
     """Rows as a source; `model` learns ``n_features_in_`` and, where there are names, those."""
-    X = _opened(X)
+    X = opened(X)
     known, spare = _known_labels(X, labels)
+    spare = drop if spare is None else spare
     source = as_source(
         X, weights=_array_or_name(weights), labels=known, drop=spare, missing=missing
     )
@@ -41,7 +47,7 @@ def rows_to_use(model: Any, X: Any, weights: Any = None) -> DataSource:
     DataError
         A column of the fit is missing, or the number of columns differs.
     """
-    X = _opened(X)
+    X = opened(X)
     names = getattr(model, "feature_names_in_", None)
     chosen = None
     if names is not None and (isinstance(X, nw.DataFrame) or _is_file(X)):
@@ -57,7 +63,7 @@ def rows_to_use(model: Any, X: Any, weights: Any = None) -> DataSource:
     return source
 
 
-def _opened(X: Any) -> Any:
+def opened(X: Any) -> Any:
     """Frames and Arrow streams as frames, read once; everything else as it is."""
     if isinstance(X, np.ndarray | DataSource) or _is_file(X):
         return X

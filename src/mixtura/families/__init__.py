@@ -10,6 +10,7 @@ from mixtura.families.base import Family, Profile, Support
 from mixtura.families.bernoulli import Bernoulli, BernoulliParams
 from mixtura.families.beta import Beta, BetaParams
 from mixtura.families.categorical import Categorical, CategoricalParams
+from mixtura.families.composite import Composite, CompositeParams
 from mixtura.families.exponential import Exponential, ExponentialParams
 from mixtura.families.gamma import Gamma, GammaParams
 from mixtura.families.gaussian import Gaussian, GaussianParams
@@ -122,6 +123,8 @@ __all__ = [
     "BetaPrior",
     "Categorical",
     "CategoricalParams",
+    "Composite",
+    "CompositeParams",
     "DirichletPrior",
     "Exponential",
     "ExponentialFamily",

@@ -31,6 +31,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from mixtura.errors import UsageError
+from mixtura.families.allowance import restrict
 from mixtura.families.config import fits
 from mixtura.families.priors import Prior
 from mixtura.families.shown import Shown, shown_arrays
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SLICE_ROWS", "Family", "P", "Profile", "Support", "restrict"]
 
-P = TypeVar("P", bound=tuple[Array, ...])
+P = TypeVar("P", bound=tuple[Any, ...])
 
 #: Rows that a Python route handles at once: a leaf of the merge tree, so that
 #: results do not depend on the size of blocks, and temporaries stay small.
@@ -100,6 +101,11 @@ class Family(ABC, Generic[P]):
     def shared_arrays(self) -> tuple[str, ...]:
         """Names of the parameter arrays that all components share (leading axis 1)."""
         return ()
+
+    @property
+    def couples(self) -> bool:
+        """The estimate of one component depends on the rows of others, as with shared shapes."""
+        return False
 
     @property
     def needs_spread(self) -> bool:
@@ -410,12 +416,3 @@ class Family(ABC, Generic[P]):
 
     def _params(self, arrays: list[Array]) -> P:
         return self.params_type(*arrays)  # type: ignore[no-any-return]
-
-
-def restrict(joint: Array, labels: np.ndarray[Any, np.dtype[np.int32]]) -> Array:
-    """Forbid all components but the known one; label -1 forbids nothing."""
-    known = np.flatnonzero(labels >= 0)
-    kept = joint[known, labels[known]]
-    joint[known] = -np.inf
-    joint[known, labels[known]] = kept
-    return joint

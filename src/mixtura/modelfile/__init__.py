@@ -13,9 +13,11 @@ import stat
 from pathlib import Path
 
 from mixtura.atomic import check_target, replacing
+from mixtura.classify import Classifier
 from mixtura.errors import ModelFileError
 from mixtura.fitting import Fitted
-from mixtura.modelfile.content import LARGEST_HEADER, SCHEMA, from_bytes, to_bytes
+from mixtura.modelfile.classifier import classifier_from_bytes, classifier_to_bytes
+from mixtura.modelfile.content import LARGEST_HEADER, SCHEMA, from_bytes, raw_document, to_bytes
 
 __all__ = [
     "LARGEST_HEADER",
@@ -23,14 +25,15 @@ __all__ = [
     "check_target",
     "from_bytes",
     "load",
+    "load_any",
     "replacing",
     "save",
     "to_bytes",
 ]
 
 
-def save(path: str | Path, fitted: Fitted, *, force: bool = False) -> None:
-    """Write a fitted mixture to a file, all of it or nothing.
+def save(path: str | Path, fitted: Fitted | Classifier, *, force: bool = False) -> None:
+    """Write a fitted mixture or a classifier to a file, all of it or nothing.
 
     Mixtures kept in the trace are not written.
 
@@ -38,8 +41,8 @@ def save(path: str | Path, fitted: Fitted, *, force: bool = False) -> None:
     ----------
     path : str or Path
         Where to; by custom with the ending ``.mixtura``.
-    fitted : Fitted
-        The mixture and the facts about its fit.
+    fitted : Fitted or Classifier
+        The mixture, or the classifier, and the facts about its fit.
     force : bool, default=False
         Replace a file that exists.
 
@@ -66,8 +69,12 @@ def save(path: str | Path, fitted: Fitted, *, force: bool = False) -> None:
     >>> again.mixture.params.rate
     array([[3.]])
     """
-    content = to_bytes(fitted)
-    from_bytes(content, path)
+    if isinstance(fitted, Classifier):
+        content = classifier_to_bytes(fitted)
+        classifier_from_bytes(content, path)
+    else:
+        content = to_bytes(fitted)
+        from_bytes(content, path)
     with replacing(path, force=force) as file:
         file.write(content)
 
@@ -91,6 +98,20 @@ def load(path: str | Path) -> Fitted:
         No such file, damaged, of another kind, of a newer schema, or with
         values that are no mixture.
     """
+    fitted = load_any(path)
+    if isinstance(fitted, Classifier):
+        raise ModelFileError.is_classifier(path)
+    return fitted
+
+
+def load_any(path: str | Path) -> Fitted | Classifier:
+    """Read a model file of either kind: a mixture, or a classifier.
+
+    Raises
+    ------
+    ModelFileError
+        As `load`.
+    """
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise ModelFileError.damaged(path, "it is not a regular file")
@@ -99,4 +120,10 @@ def load(path: str | Path) -> Fitted:
         raise ModelFileError.not_found(path) from None
     except OSError as error:
         raise ModelFileError.damaged(path, error.strerror or str(error)) from None
+
+    def problem(text: str) -> ModelFileError:
+        return ModelFileError.damaged(path, text)
+
+    if "kind" in raw_document(content, path, problem):
+        return classifier_from_bytes(content, path)
     return from_bytes(content, path)

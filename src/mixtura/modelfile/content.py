@@ -17,7 +17,7 @@ from mixtura.errors import MixturaError, ModelFileError
 from mixtura.families import COMPOSED, FAMILIES, Family, restore_family
 from mixtura.fitting import Fitted
 from mixtura.mixture import Mixture
-from mixtura.modelfile.strict import FIELDS, OLD_DEFAULTS, Problem, strict_json
+from mixtura.modelfile.strict import FIELDS, OLD_DEFAULTS, Fields, Problem, strict_json
 from mixtura.stats import Array
 from mixtura.stopping import Outcome
 from mixtura.weighting import find_weighting
@@ -36,6 +36,11 @@ _PARAMS = "params."
 
 def to_bytes(fitted: Fitted) -> bytes:
     """Contents of the model file; the same bytes for the same fit."""
+    return sealed(*contents(fitted))
+
+
+def contents(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Document and tensors of a fit; the document's checksum is not there yet."""
     mixture, trace = fitted.mixture, fitted.trace
     params = mixture.family.to_arrays(mixture.params)
     tensors = {
@@ -58,8 +63,13 @@ def to_bytes(fitted: Fitted) -> bytes:
         "events": list(fitted.events),
         "warnings": list(fitted.warnings),
         "seconds": float(fitted.seconds),
-        "checksum": _NO_CHECKSUM,
     }
+    return document, tensors
+
+
+def sealed(document: dict[str, Any], tensors: dict[str, Array]) -> bytes:
+    """Bytes of a file, whose document ends with the checksum."""
+    document = {**document, "checksum": _NO_CHECKSUM}
     exact = {name: np.ascontiguousarray(array, dtype="<f8") for name, array in tensors.items()}
     content: bytes = tensor_format.save(exact, {_KEY: json.dumps(document)})
     digits = _NO_CHECKSUM.encode()
@@ -88,10 +98,18 @@ def from_bytes(content: bytes, path: str | Path) -> Fitted:
     def problem(text: str) -> ModelFileError:
         return ModelFileError.damaged(path, text)
 
-    header = _header(content, problem)
-    document = _document(header, path, problem)
-    _compare_checksum(content, document["checksum"], problem)
-    tensors = _tensors(content, problem)
+    document = check_fields(raw_document(content, path, problem), FIELDS, problem)
+    compare_checksum(content, document["checksum"], problem)
+    return assemble(document, read_tensors(content, problem), path, problem)
+
+
+def assemble(
+    document: dict[str, Any], tensors: dict[str, Array], path: str | Path, problem: Problem
+) -> Fitted:
+    """Make the fit of a checked document and its tensors."""
+    missing = {"weights", "sizes", *(f"trace.{name}" for name in _TRACE)} - set(tensors)
+    if missing:
+        raise problem(f"it lacks the tensors {sorted(missing)}")
     family = _family(document, path, problem)
     mixture = _mixture(family, document["weighting"], tensors, problem)
     n_steps = len(tensors["trace.objective"])
@@ -131,8 +149,9 @@ def _header(content: bytes, problem: Problem) -> dict[str, Any]:
     return header
 
 
-def _document(header: dict[str, Any], path: str | Path, problem: Problem) -> dict[str, Any]:
-    """The JSON document of the metadata, with exactly the fields of the schema."""
+def raw_document(content: bytes, path: str | Path, problem: Problem) -> dict[str, Any]:
+    """The JSON document of the metadata, of a schema that this version knows."""
+    header = _header(content, problem)
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or set(metadata) != {_KEY}:
         raise problem("it is not a mixtura model")
@@ -141,16 +160,22 @@ def _document(header: dict[str, Any], path: str | Path, problem: Problem) -> dic
         raise problem("its document has no schema number")
     if document["schema"] > SCHEMA:
         raise ModelFileError.version(path, document["schema"], SCHEMA)
-    document = {**OLD_DEFAULTS, **document}
-    if set(document) != set(FIELDS):
-        raise problem(f"its fields {sorted(set(document) ^ set(FIELDS))} do not fit the schema")
-    for name, accepts in FIELDS.items():
+    return document
+
+
+def check_fields(document: dict[str, Any], fields: Fields, problem: Problem) -> dict[str, Any]:
+    """The document with exactly the fields of the schema, each of a usable value."""
+    document = {**{k: v for k, v in OLD_DEFAULTS.items() if k in fields}, **document}
+    if set(document) != set(fields):
+        raise problem(f"its fields {sorted(set(document) ^ set(fields))} do not fit the schema")
+    for name, accepts in fields.items():
         if not accepts(document[name]):
             raise problem(f"its field '{name}' has an unusable value")
     return document
 
 
-def _compare_checksum(content: bytes, checksum: str, problem: Problem) -> None:
+def compare_checksum(content: bytes, checksum: str, problem: Problem) -> None:
+    """Refuse contents that the checksum does not fit."""
     digits = checksum.encode()
     if content.count(digits) != 1:
         raise problem("its checksum is not in one place")
@@ -159,7 +184,7 @@ def _compare_checksum(content: bytes, checksum: str, problem: Problem) -> None:
         raise problem("its checksum does not fit its contents: the file was damaged or edited")
 
 
-def _tensors(content: bytes, problem: Problem) -> dict[str, Array]:
+def read_tensors(content: bytes, problem: Problem) -> dict[str, Array]:
     """All tensors; the library checks that they tile the file before it allocates."""
     try:
         tensors = tensor_format.load(content)
@@ -170,9 +195,6 @@ def _tensors(content: bytes, problem: Problem) -> dict[str, Array]:
             raise problem(f"tensor '{name}' has the type {array.dtype}, not float64")
         if not np.isfinite(array).all():
             raise problem(f"tensor '{name}' holds values that are not finite")
-    missing = {"weights", "sizes", *(f"trace.{name}" for name in _TRACE)} - set(tensors)
-    if missing:
-        raise problem(f"it lacks the tensors {sorted(missing)}")
     return tensors
 
 

@@ -88,7 +88,10 @@ def _is_weighting(value: Any) -> bool:
 #: What fields mean in files that were written before there were such fields.
 OLD_DEFAULTS: dict[str, Any] = {"prior": None, "weighting": "free"}
 
-FIELDS: dict[str, Callable[[Any], bool]] = {
+#: What each field of a document must be.
+Fields = dict[str, Callable[[Any], bool]]
+
+FIELDS: Fields = {
     "schema": _is_count,
     "mixtura": _is_text,
     "family": _is_text,
@@ -104,5 +107,52 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "events": _is_texts,
     "warnings": _is_texts,
     "seconds": _is_number,
+    "checksum": _is_checksum,
+}
+
+
+def _is_share(value: Any) -> bool:
+    return value is None or (_is_number(value) and 0 <= value <= 1)
+
+
+def _are_classes(value: Any) -> bool:
+    """Names or numbers of classes: of one type, and different."""
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and {type(one) for one in value} in ({str}, {int}, {float}, {bool})
+        and len(set(value)) == len(value)
+    )
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(_is_count, value))
+
+
+def _are_positive(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(_is_positive, value))
+
+
+#: Fields of one density, or of those of one class, inside the document of a classifier.
+PART_FIELDS: Fields = {name: accepts for name, accepts in FIELDS.items() if name != "checksum"}
+
+CLASSIFIER_FIELDS: Fields = {
+    "schema": _is_count,
+    "mixtura": _is_text,
+    "kind": lambda value: value == "classifier",
+    "classes": _are_classes,
+    "sizes": _are_counts,
+    "n_known": _are_positive,
+    "shares": lambda value: value is None or _are_positive(value),
+    "log_joint_likelihood": _is_number,
+    "criterion": lambda value: value in (None, "bic", "cv"),
+    "scores": lambda value: (
+        isinstance(value, list) and all(one is None or _is_number(one) for one in value)
+    ),
+    "reject": _is_share,
+    "outlier_density": lambda value: value is None or _is_number(value),
+    "parts": lambda value: (
+        isinstance(value, list) and len(value) > 0 and all(isinstance(one, dict) for one in value)
+    ),
     "checksum": _is_checksum,
 }

@@ -19,7 +19,7 @@ from mixtura.errors import DataError, UsageError
 
 Rows = npt.NDArray[np.floating[Any]]
 Weights = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int32]
+Labels = npt.NDArray[Any]  # int32 (n,), or bool or float64 (n, K)
 
 LEAF_ROWS = 1024  # rows of one leaf of the merge tree: blocks hold LEAF_ROWS * 2**k rows
 BLOCK_ROWS = 1 << 17
@@ -38,8 +38,9 @@ class Block:
         Weight of each row, >= 0; None: all one.
     first_row : int
         Index of the first row among all rows of the source.
-    labels : ndarray of shape (n,), int32, or None
-        Known component of each row, -1 where unknown.
+    labels : ndarray of shape (n,), int32, or of shape (n, K), bool or float64, or None
+        Known component of each row, -1 where unknown; or, for each row and component,
+        whether it is allowed, or its prior probability: a factor of its weight.
 
     Examples
     --------

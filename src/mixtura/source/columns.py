@@ -161,21 +161,25 @@ def refuse_weights(
 
 
 def checked_labels(labels: npt.ArrayLike, n_rows: int) -> Labels:
-    """Known labels as an int32 array, -1 where unknown.
+    """Known labels as an int32 array, -1 where unknown, or what is known of them as (n, K).
 
     Parameters
     ----------
-    labels : array-like of shape (n_rows,)
-        Whole numbers >= -1; NaN is unknown.
+    labels : array-like of shape (n_rows,) or (n_rows, K)
+        Whole numbers >= -1, of which NaN is unknown. Or the prior probabilities of the
+        components, rows that sum to one, where a row of NaN is unknown; or which components
+        are allowed, as booleans.
     n_rows : int
         Number of rows that they belong to.
 
     Raises
     ------
     DataError
-        Another length, not whole numbers, or below -1.
+        Another length, not whole numbers, below -1, or rows that are no probabilities.
     """
     values = np.asarray(labels)
+    if values.ndim == 2 and values.dtype.kind in "biuf":
+        return _prior_rows(values, n_rows)
     if values.dtype.kind not in "iuf":
         raise DataError.labels(f"they have the type {values.dtype}, not whole numbers")
     if values.shape != (n_rows,):
@@ -195,6 +199,31 @@ def whole_labels(values: npt.NDArray[np.generic], first_row: int = 0) -> Labels:
             "are needed (-1: unknown)"
         )
     return numbers.astype(np.int32)
+
+
+def _prior_rows(values: npt.NDArray[np.generic], n_rows: int) -> Labels:
+    """What is known of each row as (n, K); as plain labels where rows are certain or unknown."""
+    if len(values) != n_rows:
+        raise DataError.labels(f"shape {values.shape} for {n_rows} rows")
+    P = values.astype(float)
+    unknown = np.isnan(P).all(axis=1)
+    if values.dtype.kind == "b":
+        bad = ~values.any(axis=1)
+        unknown |= values.all(axis=1)
+        needed = "at least one allowed component"
+    else:
+        with np.errstate(invalid="ignore"):
+            bad = ~unknown & ~((P >= 0).all(axis=1) & (abs(P.sum(axis=1) - 1.0) <= 1e-6))
+        needed = "probabilities >= 0 that sum to one, or NaN throughout"
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise DataError.labels(f"row {at} is {P[at].tolist()}, where it needs {needed}")
+    if (unknown | ((P > 0).sum(axis=1) == 1)).all():
+        return np.where(unknown, -1, P.argmax(axis=1)).astype(np.int32)
+    if values.dtype.kind == "b":
+        return values.astype(np.bool_)
+    P[unknown] = 1.0
+    return P
 
 
 def _position(column: Column, places: Mapping[str, int]) -> int:

@@ -102,6 +102,11 @@ class Gaussian(Family[GaussianParams]):
         return ("covariances", "factors") if self.shape.is_shared else ()
 
     @property
+    def couples(self) -> bool:
+        """All shapes but VII, VVI and VVV have something in common."""
+        return self.shape.name not in ("VII", "VVI", "VVV")
+
+    @property
     def needs_spread(self) -> bool:
         """Without a ridge or a prior of its own every column must vary."""
         return self.ridge == 0.0 and (self.prior is None or self.prior == "default")
