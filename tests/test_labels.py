@@ -109,12 +109,14 @@ def test_probabilities_multiply_the_weights_in_the_e_step(covariance):
     mixture = fit_mixture(family, as_source(X), 3, seed=0).mixture
     S = mixture.family.full_covariances(mixture.params)
     density = np.stack(
-        [multivariate_normal(mixture.means[k], S[k]).pdf(X) for k in range(3)], axis=1
+        [multivariate_normal(mixture.means[k], S[k]).logpdf(X) for k in range(3)], axis=1
     )
-    joint = P * mixture.weights * density
+    with np.errstate(divide="ignore"):
+        joint = np.log(P) + np.log(mixture.weights) + density
+    log_density = np.logaddexp.reduce(joint, axis=1)
     stats = mixture.expect(Block(X, w, 0, P))
-    assert stats.loglik == pytest.approx(w @ np.log(joint.sum(axis=1)), rel=1e-12)
-    R = joint / joint.sum(axis=1, keepdims=True)
+    assert stats.loglik == pytest.approx(w @ log_density, rel=1e-12)
+    R = np.exp(joint - log_density[:, None])
     np.testing.assert_allclose(stats.weight, w @ R, rtol=1e-11)
     np.testing.assert_allclose(
         mixture.maximise(stats).means, ((w[:, None] * R).T @ X) / (w @ R)[:, None], rtol=1e-10

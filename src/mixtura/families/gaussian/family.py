@@ -223,8 +223,6 @@ class Gaussian(Family[GaussianParams]):
         """Whole runs in the kernel; it knows no ridge and no prior."""
         return None if self.ridge or self.prior is not None else GaussianRunner(self)
 
-    # -- prior ----------------------------------------------------------------------
-
     def default_prior(self, profile: Profile | None, whole: Stats, n_components: int) -> Prior:
         """Return the weak prior of Fraley and Raftery (2007), in units of the data."""
         assert profile is not None
