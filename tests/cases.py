@@ -42,6 +42,7 @@ class Case:
     linear_map: Callable[[np.random.Generator], np.ndarray] | None = None  # A (d, d), shape kept
     free: bool = True  # no constraint binds the covariances: all of the score is zero at the fit
     exact_information: bool = True  # at the estimate, observed information = expected
+    heavy_tails: bool = False  # fourth moments hardly exist
     grid: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None  # points of the sample space
     # (m, d) and the size of their cells (m,); None: the real line or whole numbers, by `discrete`
     outside: tuple[list[float], list[float]] | None = None  # values refused, values accepted

@@ -10,9 +10,10 @@ from mixtura.stats import Stats
 from tests.cases import CASES as FIRST_CASES
 from tests.cases_columns import COLUMN_CASES
 from tests.cases_composed import COMPOSED_CASES
+from tests.cases_latent import LATENT_CASES
 from tests.toys import TOYS
 
-CASES = (*FIRST_CASES, *COLUMN_CASES, *COMPOSED_CASES)
+CASES = (*FIRST_CASES, *COLUMN_CASES, *COMPOSED_CASES, *LATENT_CASES)
 ALL = [*CASES, *TOYS]
 every = pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
 registered = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -82,7 +82,7 @@ class Student(Family[StudentParams]):
 
     n_features: int
     freedom: float = 5.0
-    name: ClassVar[str] = "student"
+    name: ClassVar[str] = "independent_student"
     params_type: ClassVar[type] = StudentParams
     closed_form: ClassVar[bool] = False
     centred: ClassVar[bool] = True
@@ -184,7 +184,7 @@ def student_case(d: int) -> Case:
         return family.logpdf(X[:, None]).sum(axis=2)
 
     return Case(
-        name=f"student-{d}",
+        name=f"independent-student-{d}",
         family=Student(d),
         draw=draw,
         log_density=log_density,
@@ -194,6 +194,7 @@ def student_case(d: int) -> Case:
         estimates=tuple,
         linear_map=lambda rng: np.diag(np.exp(rng.uniform(-2, 2, d))),
         exact_information=False,
+        heavy_tails=True,
     )
 
 

@@ -90,7 +90,7 @@ class Anderson:
         self._objectives = [*self._objectives, stats.loglik + mixture.log_prior][-5:]
         gains = np.diff(self._objectives)
         return (
-            len(stats.weight) > 1
+            (len(stats.weight) > 1 or not mixture.family.closed_form)
             and len(gains) == 4
             and bool((gains > 0).all())
             and gains[-1] < NEAR * stats.mass

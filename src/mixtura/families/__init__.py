@@ -17,6 +17,7 @@ from mixtura.families.gaussian import Gaussian, GaussianParams
 from mixtura.families.lognormal import LogNormal, LogNormalParams
 from mixtura.families.multinomial import Multinomial, MultinomialParams
 from mixtura.families.natural import ExponentialFamily
+from mixtura.families.negative_binomial import NegativeBinomial, NegativeBinomialParams
 from mixtura.families.noise import WithNoise
 from mixtura.families.poisson import Poisson, PoissonParams
 from mixtura.families.priors import (
@@ -28,6 +29,7 @@ from mixtura.families.priors import (
     PseudoRows,
     find_prior,
 )
+from mixtura.families.student import Student, StudentParams
 from mixtura.families.vonmises import VonMisesFisher, VonMisesFisherParams
 
 #: Every family that files and the command line may name. Closed: a model file
@@ -36,11 +38,13 @@ FAMILIES: dict[str, type[Family[Any]]] = {
     family.name: family
     for family in (
         Gaussian,
+        Student,
         LogNormal,
         Gamma,
         Exponential,
         Beta,
         Poisson,
+        NegativeBinomial,
         Bernoulli,
         Categorical,
         Multinomial,
@@ -139,12 +143,16 @@ __all__ = [
     "LogNormalParams",
     "Multinomial",
     "MultinomialParams",
+    "NegativeBinomial",
+    "NegativeBinomialParams",
     "NormalInverseWishart",
     "Poisson",
     "PoissonParams",
     "Prior",
     "Profile",
     "PseudoRows",
+    "Student",
+    "StudentParams",
     "Support",
     "VonMisesFisher",
     "VonMisesFisherParams",

@@ -39,6 +39,15 @@ def gradient(
     return s1 / covariances.reshape(len(covariances), -1), slope
 
 
+def log_roots(factors: Array, geometry: Geometry, n_features: int) -> Array:
+    """Logarithms of the determinants of the factors, (K or 1,): -1/2 log det S."""
+    if geometry in (Geometry.DENSE, Geometry.TIED):
+        return np.asarray(np.log(np.einsum("kii->ki", factors)).sum(axis=1))
+    if geometry is Geometry.DIAGONAL:
+        return np.asarray(np.log(factors).sum(axis=1))
+    return n_features * np.log(factors)
+
+
 def errors_of_moments(covariance: Array, geometry: Geometry, weight: Array) -> tuple[Array, Array]:
     """Standard errors of means and covariances of `weight` (K,) rows.
 

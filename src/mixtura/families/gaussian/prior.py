@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import linalg
 
+from mixtura.families.gaussian.information import log_roots
 from mixtura.families.gaussian.packing import pack, second_moments
 from mixtura.families.gaussian.shapes import Geometry, Shape
 from mixtura.families.priors import NormalInverseWishart
@@ -77,9 +78,9 @@ class PseudoScatter:
         """Log prior density of all components, up to a constant, in nats."""
         n_components, d = means.shape
         scale, geometry = self.scale, self.shape.geometry
+        roots = log_roots(factors, geometry, d)
         away = means - self.mean
         if geometry in (Geometry.DENSE, Geometry.TIED):
-            log_roots = np.log(np.einsum("kii->ki", factors)).sum(axis=1)
             rows, columns = np.tril_indices(d)
             twice = np.where(rows == columns, 1.0, 2.0) * scale
             precision = factors.transpose(0, 2, 1) @ factors
@@ -87,16 +88,14 @@ class PseudoScatter:
             whole = np.broadcast_to(factors, (n_components, d, d))
             distances = (np.einsum("kij,kj->ki", whole, away) ** 2).sum(axis=1)
         elif geometry is Geometry.DIAGONAL:
-            log_roots = np.log(factors).sum(axis=1)
             traces = factors**2 @ scale
             distances = ((factors * away) ** 2).sum(axis=1)
         else:
-            log_roots = d * np.log(factors)
             traces = factors**2 * scale[0]
             distances = factors**2 * (away**2).sum(axis=1)
-        value = ((self.freedom + d + 1.0) * log_roots - 0.5 * traces).sum()
+        value = ((self.freedom + d + 1.0) * roots - 0.5 * traces).sum()
         if self.shrinkage > 0:
-            value += n_components * log_roots.mean() - 0.5 * self.shrinkage * distances.sum()
+            value += n_components * roots.mean() - 0.5 * self.shrinkage * distances.sum()
         return float(value)
 
 
