@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings_linear.hpp"
 #include "bindings_m_step.hpp"
 #include "bindings_runs.hpp"
 #include "kernel.hpp"
@@ -243,6 +244,7 @@ NB_MODULE(_kernel, m) {
           arg("factors"), arg("geometry"), arg("n_threads"), arg("out"));
     m.def("accumulate", accumulate_py, arg("X"), arg("weights").none(), arg("responsibilities"),
           arg("means"), arg("geometry"), arg("n_threads"));
+    bind_linear(m);
     bind_m_step(m);
     bind_runs(m);
 }

@@ -26,6 +26,17 @@ struct Upcoming {
     }
 };
 
+// The rows behind `span`, as many again, where they lie close together.
+inline Upcoming after(const Matrix& x, Span span) {
+    const Index first = span.first + span.count, left = x.n_rows - first;
+    const Index element = x.single_precision ? sizeof(float) : sizeof(double);
+    const Index row_size = x.n_columns * element;
+    if (x.column_stride != element || x.row_stride < row_size || x.row_stride > 2 * row_size) {
+        return {};
+    }
+    return {x.data + first * x.row_stride, (span.count < left ? span.count : left) * x.row_stride};
+}
+
 // The arrays of one block, and of the chunk it belongs to.
 struct Scratch {
     double *x, *density, *density_work;
@@ -142,6 +153,14 @@ inline void apply_labels(const Layout& layout, Index n_components, const std::in
 // Weighted sums over the rows of a chunk, one partial sum per lane, in base 2.
 struct RowTotals {
     Vec max = splat(0), log = splat(0), cross = splat(0), mass = splat(0);
+
+    // Log-likelihood and entropy in nats, and mass.
+    void put(double* scalars) const {
+        const double log_sum = sum_of_lanes(log);
+        scalars[0] = ln_2 * (sum_of_lanes(max) + log_sum);
+        scalars[1] = ln_2 * (log_sum - sum_of_lanes(cross));
+        scalars[2] = sum_of_lanes(mass);
+    }
 };
 
 // The logarithm of a product of row sums is taken now and then, instead of one per row. Factors

@@ -14,6 +14,7 @@
 #include "kernel.hpp"
 #include "memory.hpp"
 #include "merge_tree.hpp"
+#include "passes.hpp"
 #include "plan.hpp"
 #include "team.hpp"
 
@@ -21,9 +22,6 @@ namespace mixtura {
 namespace {
 
 using Clock = Watch::Clock;
-
-// Does the chunk with this number; one per thread, made by that thread.
-using ChunkTask = std::function<void(Index chunk)>;
 
 struct Grid {
     Index n_rows, n_chunks, group_chunks, n_groups;
@@ -36,12 +34,12 @@ struct Grid {
 };
 
 // Groups hold 2^level chunks: enough work to hide the hand-out, few enough to level the load.
-Grid make_grid(const Shape& shape, Index n_rows, int n_threads) {
+Grid make_grid(const Work& work, int n_threads) {
     constexpr double least_group_seconds = 25e-6;
     Grid grid{};
-    grid.n_rows = n_rows;
-    grid.n_chunks = (n_rows + chunk_rows - 1) / chunk_rows;
-    double chunk_seconds = estimated_seconds(shape, chunk_rows);
+    grid.n_rows = work.n_rows;
+    grid.n_chunks = (work.n_rows + chunk_rows - 1) / chunk_rows;
+    double chunk_seconds = work.seconds(chunk_rows);
     grid.group_chunks = 1;
     while (grid.group_chunks < grid.n_chunks &&
            (double(grid.group_chunks) * chunk_seconds < least_group_seconds ||
@@ -50,26 +48,9 @@ Grid make_grid(const Shape& shape, Index n_rows, int n_threads) {
         grid.group_level += 1;
     }
     grid.n_groups = (grid.n_chunks + grid.group_chunks - 1) / grid.group_chunks;
-    bool tiny = estimated_seconds(shape, n_rows) < 50e-6;
+    bool tiny = work.seconds(work.n_rows) < 50e-6;
     grid.n_threads = tiny ? 1 : int(std::min<Index>(n_threads, grid.n_groups));
     return grid;
-}
-
-// Calls a task for every chunk, in any order.
-void for_each_chunk(const Grid& grid, const Execution& how,
-                    const std::function<ChunkTask()>& make_task) {
-    Team team(how, grid.n_threads);
-    std::atomic<Index> next_group{0};
-    team.run([&](Watch* watch) {
-        ChunkTask task = make_task();
-        for (Index g; (g = next_group.fetch_add(1)) < grid.n_groups;) {
-            Index end = std::min(grid.n_chunks, (g + 1) * grid.group_chunks);
-            for (Index chunk = g * grid.group_chunks; chunk < end; ++chunk) {
-                if (team.stopped(watch)) return;
-                task(chunk);
-            }
-        }
-    });
 }
 
 // The merge tree of groups, filled by all threads; merging itself happens outside of the lock.
@@ -94,22 +75,40 @@ class SharedTree {
     MergeTree tree_;
 };
 
-// Fills one leaf; one per thread.
-using LeafTask = std::function<void(Span, double* leaf)>;
+Work work_of(const Shape& shape, Index n_rows) { return {n_rows, estimated_seconds(shape, 1)}; }
 
-void reduce(const Shape& shape, Index n_rows, const Execution& how,
+}  // namespace
+
+void for_each_chunk(const Work& work, const Execution& how,
+                    const std::function<ChunkTask()>& make_task) {
+    const Grid grid = make_grid(work, how.n_threads);
+    Team team(how, grid.n_threads);
+    std::atomic<Index> next_group{0};
+    team.run([&](Watch* watch) {
+        ChunkTask task = make_task();
+        for (Index g; (g = next_group.fetch_add(1)) < grid.n_groups;) {
+            Index end = std::min(grid.n_chunks, (g + 1) * grid.group_chunks);
+            for (Index chunk = g * grid.group_chunks; chunk < end; ++chunk) {
+                if (team.stopped(watch)) return;
+                task(grid.span(chunk));
+            }
+        }
+    });
+}
+
+void reduce(const Work& work, Index leaf_size, const Execution& how,
             const std::function<LeafTask()>& make_task, double* statistics) {
-    Grid grid = make_grid(shape, n_rows, how.n_threads);
+    const Grid grid = make_grid(work, how.n_threads);
     if (grid.n_chunks == 0) {
-        std::fill(statistics, statistics + shape.leaf_size(), 0.0);
+        std::fill(statistics, statistics + leaf_size, 0.0);
         return;
     }
     Team team(how, grid.n_threads);
-    SharedTree groups(shape.leaf_size());
+    SharedTree groups(leaf_size);
     std::atomic<Index> next_group{0};
     team.run([&](Watch* watch) {
         LeafTask task = make_task();
-        MergeTree tree(shape.leaf_size());
+        MergeTree tree(leaf_size);
         for (Index g; (g = next_group.fetch_add(1)) < grid.n_groups;) {
             Index start = g * grid.group_chunks;
             Index end = std::min(grid.n_chunks, start + grid.group_chunks);
@@ -123,12 +122,12 @@ void reduce(const Shape& shape, Index n_rows, const Execution& how,
         }
     });
     Buffer result = groups.collapse();
-    std::copy(result.get(), result.get() + shape.leaf_size(), statistics);
+    std::copy(result.get(), result.get() + leaf_size, statistics);
 }
 
-void check_labels(const Rows& rows, Index n_components) {
-    for (Index n = 0; rows.labels && n < rows.x.n_rows; ++n) {
-        std::int32_t label = rows.labels[n];
+void check_labels(const std::int32_t* labels, Index n_rows, Index n_components) {
+    for (Index n = 0; labels && n < n_rows; ++n) {
+        std::int32_t label = labels[n];
         if (label < -1 || label >= n_components) {
             throw std::invalid_argument("label " + std::to_string(label) + " at row " +
                                         std::to_string(n) + " is not in -1 .. " +
@@ -137,10 +136,8 @@ void check_labels(const Rows& rows, Index n_components) {
     }
 }
 
-}  // namespace
-
 void em_pass(const Model& model, const Rows& rows, const Execution& how, double* statistics) {
-    check_labels(rows, model.shape.n_components);
+    check_labels(rows.labels, rows.x.n_rows, model.shape.n_components);
     const Variant& variant = *how.variant;
     PlanStorage storage(model, variant);
     const Plan& plan = storage.plan();
@@ -150,18 +147,17 @@ void em_pass(const Model& model, const Rows& rows, const Execution& how, double*
             variant.em_chunk(plan, rows, span, scratch.get(), leaf);
         };
     };
-    reduce(plan.shape, rows.x.n_rows, how, make_task, statistics);
+    reduce(work_of(plan.shape, rows.x.n_rows), plan.shape.leaf_size(), how, make_task, statistics);
 }
 
 void score(const Model& model, const Rows& rows, const Execution& how, const Scores& scores) {
     const Variant& variant = *how.variant;
     PlanStorage storage(model, variant);
     const Plan& plan = storage.plan();
-    Grid grid = make_grid(plan.shape, rows.x.n_rows, how.n_threads);
-    for_each_chunk(grid, how, [&]() -> ChunkTask {
+    for_each_chunk(work_of(plan.shape, rows.x.n_rows), how, [&]() -> ChunkTask {
         std::shared_ptr<double[]> scratch(make_buffer(variant.scratch_size(plan.shape)));
-        return [&, scratch](Index chunk) {
-            variant.score_chunk(plan, rows, grid.span(chunk), scratch.get(), scores);
+        return [&, scratch](Span span) {
+            variant.score_chunk(plan, rows, span, scratch.get(), scores);
         };
     });
 }
@@ -176,7 +172,7 @@ void accumulate(const Shape& shape, const double* means, const Rows& rows,
             variant.accumulate_chunk(plan, rows, responsibilities, span, scratch.get(), leaf);
         };
     };
-    reduce(shape, rows.x.n_rows, how, make_task, statistics);
+    reduce(work_of(shape, rows.x.n_rows), shape.leaf_size(), how, make_task, statistics);
 }
 
 double peak_gflops(const Variant& variant, int n_threads) {

@@ -6,6 +6,8 @@
 namespace mixtura {
 namespace MIXTURA_VARIANT {
 
+constexpr double ln_2 = 0.6931471805599453;
+
 // Adding and subtracting 1.5 * 2^52 rounds to a whole number, which is then found in the low bits.
 constexpr double magic = 6755399441055744.0;
 

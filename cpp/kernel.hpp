@@ -106,6 +106,10 @@ struct Span {
     Index first, count;
 };
 
+struct LinearShape;  // linear.hpp
+struct LinearPlan;
+struct LinearRows;
+
 // The functions of one instruction set. A chunk is at most `chunk_rows` rows; `scratch` holds
 // scratch_size numbers, aligned to 128 bytes, and is owned by the calling thread.
 struct Variant {
@@ -118,6 +122,13 @@ struct Variant {
     void (*accumulate_chunk)(const Plan&, const Rows&, const Matrix& responsibilities, Span,
                              double* scratch, double* leaf);
     double (*multiply_add)(Index repeats);  // returns the number of operations done
+    Index lanes;                            // numbers in a vector
+    Index (*linear_scratch_size)(const LinearShape&);
+    // These return the first row of the chunk with a code out of range, or -1.
+    Index (*linear_chunk)(const LinearPlan&, const LinearRows&, Span, double* scratch,
+                          double* leaf);
+    Index (*linear_score_chunk)(const LinearPlan&, const LinearRows&, Span, double* scratch,
+                                const Scores&);
 };
 
 // The variants compiled in that this machine can run, the best one first, null at the end.

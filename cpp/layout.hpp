@@ -18,16 +18,20 @@ namespace MIXTURA_VARIANT {
 //   tile_rows       rows of the factor times
 //   tile_vectors      vectors per panel, dense factor, many features
 //   plain_vectors   vectors per panel, diagonal and spherical factors
+//   linear_rows     components times plain_vectors, log-densities linear in features
 //   scatter_tile    features by features of the scatter matrix
 //   plain_columns   features at a time, diagonal and spherical moments
 #if defined(__AVX512F__)
 constexpr int small_vectors = 3, tile_rows = 6, tile_vectors = 4, plain_vectors = 6;
+constexpr int linear_rows = 4;
 constexpr int scatter_tile = 5, plain_columns = 10;
 #elif defined(__AVX2__)
 constexpr int small_vectors = 3, tile_rows = 4, tile_vectors = 3, plain_vectors = 4;
+constexpr int linear_rows = 2;
 constexpr int scatter_tile = 3, plain_columns = 5;
 #else
 constexpr int small_vectors = 3, tile_rows = 3, tile_vectors = 3, plain_vectors = 4;
+constexpr int linear_rows = 2;
 constexpr int scatter_tile = 3, plain_columns = 5;
 #endif
 

@@ -1,13 +1,13 @@
 // One chunk of rows from data to statistics or scores, and the table of this variant's functions.
 #include "bounds.hpp"
 #include "fused.hpp"
+#include "linear_chunk.hpp"
 #include "pairs.hpp"
+#include "scores.hpp"
 
 namespace mixtura {
 namespace MIXTURA_VARIANT {
 namespace {
-
-constexpr double ln_2 = 0.6931471805599453;
 
 Index scratch_size(const Shape& shape) {
     Carver counter(nullptr);
@@ -112,17 +112,6 @@ bool em_loaded(const Plan& plan, const Layout& layout, bool weighted, const std:
     return false;
 }
 
-// The rows behind `span`, as many again, where they lie close together.
-Upcoming after(const Matrix& x, Span span) {
-    const Index first = span.first + span.count, left = x.n_rows - first;
-    const Index element = x.single_precision ? sizeof(float) : sizeof(double);
-    const Index row_size = x.n_columns * element;
-    if (x.column_stride != element || x.row_stride < row_size || x.row_stride > 2 * row_size) {
-        return {};
-    }
-    return {x.data + first * x.row_stride, (span.count < left ? span.count : left) * x.row_stride};
-}
-
 bool em_block(const Plan& plan, const Layout& layout, const Rows& rows, Span span,
               Scratch& s, RowTotals& totals) {
     s.upcoming = after(rows.x, span);
@@ -186,11 +175,7 @@ void em_chunk(const Plan& plan, const Rows& rows, Span chunk, double* memory, do
     }
     unpack_sums(plan.shape, s.sums, leaf);
     if (shares_used) finish_tied(plan, tied, leaf + plan.shape.shared_at());
-    double* scalars = leaf + plan.shape.scalars_at();
-    double log = sum_of_lanes(totals.log);
-    scalars[0] = ln_2 * (sum_of_lanes(totals.max) + log);
-    scalars[1] = ln_2 * (log - sum_of_lanes(totals.cross));
-    scalars[2] = sum_of_lanes(totals.mass);
+    totals.put(leaf + plan.shape.scalars_at());
 }
 
 void accumulate_chunk(const Plan& plan, const Rows& rows, const Matrix& responsibilities,
@@ -221,63 +206,6 @@ void accumulate_chunk(const Plan& plan, const Rows& rows, const Matrix& responsi
 }
 
 // ---- scores ----
-
-// Posterior probabilities of one vector of rows, in place of its log-densities. The sum is
-// compensated, so that they sum to one within rounding for any number of components.
-MIXTURA_INLINE Vec posterior(double* p, Index panel, Index n_components, Vec top) {
-    const Vec limit = splat(-1000);
-    Vec sum = splat(0), lost = splat(0);
-    for (Index k = 0; k < n_components; ++k) {
-        Vec one[1] = {load(p + k * panel) - top};
-        exp2_above(one, limit);
-        Vec term = one[0];
-        store(p + k * panel, term);
-        Vec grown = sum + term, part = grown - sum;
-        lost += (sum - (grown - part)) + (term - part);
-        sum = grown;
-    }
-    sum += lost;
-    for (Index k = 0; k < n_components; ++k) store(p + k * panel, load(p + k * panel) / sum);
-    return sum;
-}
-
-void put_components(const double* p, Index panel, Index n_components, int count, double* out) {
-    for (int l = 0; l < count; ++l, out += n_components) {
-        for (Index k = 0; k < n_components; ++k) out[k] = p[k * panel + l];
-    }
-}
-
-void put_labels(const double* p, Index panel, Index n_components, int count, std::int64_t* out) {
-    for (int l = 0; l < count; ++l) {
-        Index best = 0;
-        for (Index k = 1; k < n_components; ++k) {
-            if (p[k * panel + l] > p[best * panel + l]) best = k;
-        }
-        out[l] = best;
-    }
-}
-
-void score_vector(const Layout& layout, Index n_components, Index first, int count, double* p,
-                  Vec top, const Scores& scores) {
-    if (scores.labels) {
-        put_labels(p, layout.panel, n_components, count, scores.labels + first);
-    }
-    if (scores.components) {
-        for (Index k = 0; k < n_components; ++k) {
-            store(p + k * layout.panel, load(p + k * layout.panel) * ln_2);
-        }
-        put_components(p, layout.panel, n_components, count,
-                       scores.components + first * n_components);
-        return;
-    }
-    if (!scores.log_density && !scores.responsibilities) return;
-    Vec log = (top + log2_of(posterior(p, layout.panel, n_components, top))) * ln_2;
-    if (scores.responsibilities) {
-        put_components(p, layout.panel, n_components, count,
-                       scores.responsibilities + first * n_components);
-    }
-    for (int l = 0; scores.log_density && l < count; ++l) scores.log_density[first + l] = log[l];
-}
 
 void score_chunk(const Plan& plan, const Rows& rows, Span chunk, double* memory,
                  const Scores& scores) {
@@ -336,7 +264,8 @@ double multiply_add(Index repeats) {
 extern const Variant table;
 const Variant table = {MIXTURA_NAME(MIXTURA_VARIANT), packed_size,      pack, scratch_size,
                        em_chunk,                      score_chunk,      accumulate_chunk,
-                       multiply_add};
+                       multiply_add,                  lanes,            linear_scratch_size,
+                       linear_chunk,                  linear_score_chunk};
 
 }  // namespace MIXTURA_VARIANT
 }  // namespace mixtura
