@@ -28,12 +28,12 @@ class Storage {
         std::fill(table_.get(), table_.get() + shape.n_levels * row_size, 0.0);
         bool any = false;
         for (Index k = 0; k < n; ++k) {
-            const bool empty = std::isinf(model.constants[k]) && model.constants[k] < 0;
+            const bool empty = model.constants[k] == -HUGE_VAL;
             any = any || !empty;
             constants_[k] = empty ? impossible : model.constants[k] * log2_e;
             const double* eta = model.eta + k * shape.total_size();
             for (Index j = 0; j < shape.total_size(); ++j) {
-                if (!std::isfinite(constants_[k] + eta[j])) {
+                if (!empty && !std::isfinite(constants_[k] + eta[j])) {
                     throw std::invalid_argument("component " + std::to_string(k) +
                                                 " has parameters that are not finite");
                 }

@@ -152,7 +152,9 @@ def test_em_never_descends(case, seed):
     steps = em_steps(case.rough_start(X, 3, seed, w), as_source(X, weights=w))
     values = np.array([next(steps).objective for _ in range(40)])
     assert (np.diff(values) >= -1e-11 * np.abs(values[1:])).all()
-    assert values[-1] > values[0]
+    # Of one yes-or-no column the first M step finds the share already: nothing is left to gain.
+    settled = case.family.name == "bernoulli" and case.d == 1
+    assert settled or values[-1] > values[0]
 
 
 @only(lambda case: case.linear_map is not None)

@@ -1,4 +1,4 @@
-"""The compiled data pass of Gaussian mixtures."""
+"""The compiled data passes of Gaussian mixtures and of exponential families."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,28 @@ def accumulate(
     geometry: int,
     n_threads: int,
 ) -> tuple[Array, Array, Array]: ...
+def linear_pass(
+    plain: Rows,
+    codes: Rows,
+    levels: NDArray[np.int32],
+    base: Array | None,
+    weights: Array | None,
+    labels: NDArray[np.int32] | None,
+    constants: Array,
+    eta: Array,
+    n_threads: int,
+) -> tuple[Array, Array, float, float, float]: ...
+def linear_score(
+    plain: Rows,
+    codes: Rows,
+    levels: NDArray[np.int32],
+    base: Array | None,
+    constants: Array,
+    eta: Array,
+    n_threads: int,
+    log_density: Array,
+    responsibilities: Array | None = None,
+) -> None: ...
 def variant() -> str: ...
 def variants() -> list[str]: ...
 def use_variant(name: str) -> None: ...

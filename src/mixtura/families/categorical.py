@@ -11,10 +11,11 @@ import numpy as np
 
 from mixtura.errors import UsageError
 from mixtura.families.bernoulli import EDGE_WORDS
+from mixtura.families.linear import Terms
 from mixtura.families.natural import ExponentialFamily, Support
 from mixtura.families.shown import Shown
 from mixtura.families.support import Fault, Remark
-from mixtura.stats import Array, IntArray
+from mixtura.stats import Array, IntArray, Rows
 
 #: Smallest probability: keeps log-densities finite where a component never saw a category.
 SMALLEST_PROBABILITY = 1e-300
@@ -86,6 +87,15 @@ class Categorical(ExponentialFamily[CategoricalParams]):
         places = X.astype(np.intp) + self._starts[:-1]
         T[np.arange(len(X))[:, None], places] = 1.0
         return T
+
+    @property
+    def code_levels(self) -> tuple[int, ...]:
+        """Levels of each column."""
+        return self.levels
+
+    def terms(self, X: Rows) -> Terms:
+        """Codes: looking log p up costs the same for any number of levels."""
+        return Terms(X[:, :0], X, None)
 
     def log_base(self, X: Array) -> Array:
         """Log h(x) = 0, (n,)."""

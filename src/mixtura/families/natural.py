@@ -5,13 +5,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixtura.errors import UsageError
+from mixtura.families import linear
 from mixtura.families.base import Family, P, Profile, Support
+from mixtura.families.linear import Coefficients, Terms
 from mixtura.families.priors import Prior, PseudoRows
-from mixtura.stats import Array, Stats
+from mixtura.stats import Array, Rows, Stats
+
+if TYPE_CHECKING:
+    from mixtura.source import Block
 
 __all__ = ["ExponentialFamily", "Profile", "Support"]
 
@@ -46,6 +52,48 @@ class ExponentialFamily(Family[P]):
         """T(x) . eta - A + log h, (n, K), in nats."""
         eta, A = self.natural(params)
         return self.features(X) @ eta.T - A + self.log_base(X)[:, None]
+
+    @property
+    def code_levels(self) -> tuple[int, ...]:
+        """Levels of the columns of codes in `terms`."""
+        return ()
+
+    def terms(self, X: Rows) -> Terms:
+        """T(x) and log h(x) as the compiled pass reads them.
+
+        A family of codes gives the codes in place of the indicators that T(x) has of them,
+        which then come last in T(x).
+        """
+        exact = np.asarray(X, dtype=float)
+        T = self.features(exact)
+        return Terms(X if T is exact else T, X[:, :0], self.log_base(exact))
+
+    def expect(self, params: P, log_weights: Array, block: Block, n_threads: int = 1) -> Stats:
+        """E step and statistics of one block in one compiled pass."""
+        if not self._is_linear:
+            return super().expect(params, log_weights, block, n_threads)
+        return linear.expect(self, self._coefficients(params, log_weights), block, n_threads)
+
+    def posterior(
+        self, params: P, log_weights: Array, X: Rows, n_threads: int = 1
+    ) -> tuple[Array, Array]:
+        """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
+        if not self._is_linear:
+            return super().posterior(params, log_weights, X, n_threads)
+        return linear.posterior(self, self._coefficients(params, log_weights), X, n_threads)
+
+    def _coefficients(self, params: P, log_weights: Array) -> Coefficients:
+        eta, A = self.natural(params)
+        return Coefficients(log_weights - A, eta, self.code_levels)
+
+    @property
+    def _is_linear(self) -> bool:
+        """Whether the formulas of this class are all there is to a subclass."""
+        own = type(self)
+        return (
+            own.log_density is ExponentialFamily.log_density
+            and own.accumulate is ExponentialFamily.accumulate
+        )
 
     def accumulate(self, params: P | None, X: Array, R: Array) -> Stats:
         """Sums of T(x) weighted by R."""

@@ -6,14 +6,24 @@ import hashlib
 import mmap
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from mixtura.errors import DataError, DataTypeError, MixturaWarning
-from mixtura.source.base import LEAF_ROWS, Block, DataSource, Labels, Part, Rows, Weights
+from mixtura.source.base import (
+    LEAF_ROWS,
+    MEMO_BYTES,
+    Block,
+    DataSource,
+    Labels,
+    Memo,
+    Part,
+    Rows,
+    Weights,
+)
 from mixtura.source.columns import Request, checked_labels, checked_weights
 
 AnyArray = npt.NDArray[Any]
@@ -73,6 +83,7 @@ class ArraySource(DataSource):
         self._cut = block_rows is not None or not _is_native(X)
         self._kept, self._n_dropped = kept, n_dropped
         self._name = name
+        self._memos: dict[int, Memo] = {}  # by first row of a block
 
     @property
     def n_dropped(self) -> int:
@@ -99,10 +110,14 @@ class ArraySource(DataSource):
         """One part per block."""
         n_rows = self._X.shape[0]
         step = self.block_rows if self._cut else max(n_rows, 1)
-        return [
-            ArrayPart(Block(self._X, self._w, 0, self._labels).rows(start, start + step), first_row)
-            for start in range(0, n_rows, step)
-        ]
+        whole = Block(self._X, self._w, 0, self._labels)
+        room = MEMO_BYTES // max(1, -(-n_rows // step))
+        parts = []
+        for start in range(0, n_rows, step):
+            memo = self._memos.setdefault(start, Memo(room))
+            block = replace(whole.rows(start, start + step), memo=memo)
+            parts.append(ArrayPart(block, first_row))
+        return parts
 
     def where(self, row: int) -> str:
         """Place of a row in the table that it was chosen from, or in its file."""
@@ -145,7 +160,7 @@ class ArrayPart(Part):
         if not _is_native(X):
             X = np.asarray(X, dtype=np.float64)
         first_row = self.first_row + self.block.first_row
-        yield Block(X, self.block.w, first_row, self.block.labels)
+        yield Block(X, self.block.w, first_row, self.block.labels, self.block.memo)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the name of a mapped file, not its contents."""

@@ -8,7 +8,7 @@ blocks depends on row counts alone, never on how a file happens to be stored.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,40 @@ BLOCK_ROWS = 1 << 17
 _BLOCK_NUMBERS = 1 << 23  # 64 MB of float64: wide tables get shorter blocks
 
 
+#: What may be kept of values computed from the rows of one source.
+MEMO_BYTES = 1 << 28  # 256 MB
+
+
+class Memo:
+    """Values computed from the rows of a block, kept while their source is there.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Bound of all that is kept; what was kept first goes first.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._kept: dict[Hashable, tuple[Any, int]] = {}
+
+    def get(self, key: Hashable) -> Any:
+        """Value kept under a key, or None."""
+        return self._kept.get(key, (None, 0))[0]
+
+    def keep(self, key: Hashable, value: Any, n_bytes: int) -> None:
+        """Keep a value of so many bytes, if there is room for it when others go."""
+        if n_bytes > self.max_bytes:
+            return
+        while sum(size for _, size in self._kept.values()) + n_bytes > self.max_bytes:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = value, n_bytes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Other processes begin with an empty one."""
+        return Memo, (self.max_bytes,)
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """Consecutive rows of a source. Nothing in it may be modified.
@@ -41,6 +75,9 @@ class Block:
     labels : ndarray of shape (n,), int32, or of shape (n, K), bool or float64, or None
         Known component of each row, -1 where unknown; or, for each row and component,
         whether it is allowed, or its prior probability: a factor of its weight.
+    memo : Memo or None
+        Where values computed from X may be kept for the next pass; None where X itself
+        is gone by then.
 
     Examples
     --------
@@ -54,6 +91,7 @@ class Block:
     w: Weights | None = None
     first_row: int = 0
     labels: Labels | None = None
+    memo: Memo | None = None
 
     @property
     def n_rows(self) -> int:

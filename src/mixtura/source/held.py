@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mixtura.source.arrays import ArraySource
-from mixtura.source.base import Block, DataSource, Part
+from mixtura.source.base import MEMO_BYTES, Block, DataSource, Memo, Part
 
 
 def hold(source: DataSource, max_bytes: int | None = None) -> DataSource:
@@ -47,7 +47,8 @@ def hold(source: DataSource, max_bytes: int | None = None) -> DataSource:
         n_rows += block.n_rows
         if n_rows > limit:
             return source
-    return HeldSource(source, tuple(blocks))
+    room = MEMO_BYTES // max(1, len(blocks))
+    return HeldSource(source, tuple(replace(block, memo=Memo(room)) for block in blocks))
 
 
 @dataclass(frozen=True, eq=False)
