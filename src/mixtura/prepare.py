@@ -104,7 +104,7 @@ class Prospect:
             if summary.n_positive < 2:
                 raise DataError.one_row()
             if family.needs_spread:
-                _refuse_constant(source, summary)
+                _refuse_constant(family, source, summary)
             profile = self._profile
             if family.needs_spread and summary.n_positive > source.n_features:
                 self._collinear()
@@ -261,8 +261,8 @@ def _range(source: DataSource, summary: Summary) -> tuple[Array, Array]:
     return summary.min, summary.max
 
 
-def _refuse_constant(source: DataSource, summary: Summary) -> None:
-    constant = np.flatnonzero(summary.min == summary.max)
+def _refuse_constant(family: Family[Any], source: DataSource, summary: Summary) -> None:
+    constant = np.flatnonzero((summary.min == summary.max) & family.spread_columns)
     if len(constant):
         j = int(constant[0])
         raise DataError.constant_column(source.columns[j], float(summary.min[j]), summary.n_rows)

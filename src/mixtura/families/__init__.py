@@ -19,6 +19,7 @@ from mixtura.families.multinomial import Multinomial, MultinomialParams
 from mixtura.families.natural import ExponentialFamily
 from mixtura.families.negative_binomial import NegativeBinomial, NegativeBinomialParams
 from mixtura.families.noise import WithNoise
+from mixtura.families.part import Part
 from mixtura.families.poisson import Poisson, PoissonParams
 from mixtura.families.priors import (
     BetaPrior,
@@ -29,6 +30,7 @@ from mixtura.families.priors import (
     PseudoRows,
     find_prior,
 )
+from mixtura.families.product import Product
 from mixtura.families.student import Student, StudentParams
 from mixtura.families.vonmises import VonMisesFisher, VonMisesFisherParams
 
@@ -54,7 +56,7 @@ FAMILIES: dict[str, type[Family[Any]]] = {
 
 
 #: Families that are made of others; files may name them too.
-COMPOSED: dict[str, type[Family[Any]]] = {family.name: family for family in (WithNoise,)}
+COMPOSED: dict[str, type[Family[Any]]] = {family.name: family for family in (Product, WithNoise)}
 
 
 def find_family(name: str, n_features: int, **options: Any) -> Family[Any]:
@@ -146,9 +148,11 @@ __all__ = [
     "NegativeBinomial",
     "NegativeBinomialParams",
     "NormalInverseWishart",
+    "Part",
     "Poisson",
     "PoissonParams",
     "Prior",
+    "Product",
     "Profile",
     "PseudoRows",
     "Student",

@@ -113,6 +113,11 @@ class Family(ABC, Generic[P]):
         return False
 
     @property
+    def spread_columns(self) -> BoolArray:
+        """Which columns must not be constant, (d,)."""
+        return np.full(self.n_features, self.needs_spread)
+
+    @property
     def monotone(self) -> bool:
         """The M step never lowers the log-likelihood. False for scoring steps (door C)."""
         return True
@@ -195,6 +200,11 @@ class Family(ABC, Generic[P]):
     def whole(self) -> BoolArray:
         """Which columns hold whole numbers only, (d,)."""
         return np.full(self.n_features, self.support.is_whole)
+
+    @property
+    def categories(self) -> BoolArray:
+        """Which columns hold codes that may stand for labels, (d,)."""
+        return np.full(self.n_features, self.support.is_category)
 
     @property
     def n_fixed(self) -> int:

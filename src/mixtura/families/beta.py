@@ -108,6 +108,10 @@ class Beta(ExponentialFamily[BetaParams]):
         drawn = rng.beta(params.a[labels], params.b[labels])
         return np.clip(drawn, np.finfo(float).tiny, np.nextafter(1.0, 0.0))
 
+    def start_features(self, X: Array) -> Array:
+        """Logits: distances by ratio of the odds."""
+        return np.asarray(logit(X))
+
     def n_free(self, n_components: int) -> int:
         """Two numbers per column and component."""
         return 2 * n_components * self.n_features

@@ -20,6 +20,9 @@ from mixtura.stats import Array, IntArray, Rows
 #: Smallest probability: keeps log-densities finite where a component never saw a category.
 SMALLEST_PROBABILITY = 1e-300
 
+#: Categories of a column that starts tell apart.
+START_LEVELS = 64
+
 
 class CategoricalParams(NamedTuple):
     """Parameters of K categorical components."""
@@ -131,6 +134,11 @@ class Categorical(ExponentialFamily[CategoricalParams]):
             edges = np.cumsum(params.probability[:, start : stop - 1], axis=1)
             rows[:, j] = (u[:, j, None] >= edges[labels]).sum(axis=1)
         return rows
+
+    def start_features(self, X: Array) -> Array:
+        """One for the category, zeros for the others, of the first `START_LEVELS` of a column."""
+        places = [np.arange(min(n, START_LEVELS)) for n in self.levels]
+        return np.hstack([X[:, [j]] == own for j, own in enumerate(places)]).astype(float)
 
     def n_free(self, n_components: int) -> int:
         """L_j - 1 per column and component."""

@@ -77,6 +77,10 @@ class Exponential(ExponentialFamily[ExponentialParams]):
         """Waiting times of the labelled components, (n, d)."""
         return rng.exponential(params.scale[labels])
 
+    def start_features(self, X: Array) -> Array:
+        """Cube roots, which are nearly Gaussian (Wilson and Hilferty 1931)."""
+        return np.cbrt(X)
+
     def n_free(self, n_components: int) -> int:
         """One scale per column and component."""
         return n_components * self.n_features

@@ -113,6 +113,10 @@ class Gamma(ExponentialFamily[GammaParams]):
         drawn = rng.gamma(params.shape[labels], params.scale[labels])
         return np.maximum(drawn, np.finfo(float).tiny)
 
+    def start_features(self, X: Array) -> Array:
+        """Logarithms: distances by ratio."""
+        return np.log(X)
+
     def n_free(self, n_components: int) -> int:
         """Two numbers per column and component."""
         return 2 * n_components * self.n_features

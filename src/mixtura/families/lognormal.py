@@ -103,6 +103,10 @@ class LogNormal(ExponentialFamily[LogNormalParams]):
         z = rng.standard_normal((len(labels), self.n_features))
         return np.exp(params.log_mean[labels] + params.log_sd[labels] * z)
 
+    def start_features(self, X: Array) -> Array:
+        """Logarithms: distances by ratio."""
+        return np.log(X)
+
     def n_free(self, n_components: int) -> int:
         """Two numbers per column and component."""
         return 2 * n_components * self.n_features

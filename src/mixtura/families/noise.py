@@ -115,6 +115,16 @@ class WithNoise(Family[NamedArrays]):
         return self.inner.whole
 
     @property
+    def spread_columns(self) -> BoolArray:
+        """As the inner family."""
+        return self.inner.spread_columns
+
+    @property
+    def categories(self) -> BoolArray:
+        """As the inner family."""
+        return self.inner.categories
+
+    @property
     def n_fixed(self) -> int:
         """The noise."""
         return 1
