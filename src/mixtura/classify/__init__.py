@@ -8,17 +8,27 @@ semi-supervised where some are not.
 
 from __future__ import annotations
 
+from mixtura.classify.assess import Assessment, Bin, Score, cross_classify
 from mixtura.classify.model import Choice, Classifier, probabilities, total
 from mixtura.classify.rows import class_folds, whole
-from mixtura.classify.spec import ClassSpec, Criterion, Priors
+from mixtura.classify.spec import ClassSpec, Criterion, Priors, candidates, n_starts
+from mixtura.classify.targets import by_class, coded
 
 __all__ = [
+    "Assessment",
+    "Bin",
     "Choice",
     "ClassSpec",
     "Classifier",
     "Criterion",
     "Priors",
+    "Score",
+    "by_class",
+    "candidates",
     "class_folds",
+    "coded",
+    "cross_classify",
+    "n_starts",
     "probabilities",
     "total",
     "whole",

@@ -112,7 +112,7 @@ def _choose_together(work: Work, candidates: list[Candidate]) -> tuple[Candidate
         scores, bounded = [], np.zeros(len(candidates))
         for at, (family, sizes) in enumerate(candidates):
             fit = work.together(family, sizes, labelled)
-            scores.append(criteria.bic(fit.objective, fit.mixture.n_free, fit.stats.mass))
+            scores.append(criteria.bic(fit.stats.loglik, fit.mixture.n_free, fit.stats.mass))
             bounded[at] = _is_bounded(fit.mixture)
         best = int(np.lexsort([np.array(scores), bounded])[0])
     return candidates[best], scores[best]

@@ -12,9 +12,10 @@ from mixtura.classify.choose import choose
 from mixtura.classify.model import Classifier
 from mixtura.classify.work import Work
 from mixtura.degenerate import Policy
-from mixtura.errors import MixturaWarning
+from mixtura.errors import MixturaWarning, UsageError
 from mixtura.executor import Executor, Local
-from mixtura.families import Family
+from mixtura.families import Family, find_family
+from mixtura.families.gaussian import SHAPES
 from mixtura.fitting import HELD_BYTES
 from mixtura.source import DataSource, hold
 from mixtura.stopping import Aitken, Gain
@@ -48,7 +49,12 @@ class ClassSpec:
     reject, outliers : float, optional
         See `Classifier.decide`; `outliers` is the share of the fitted rows, by weight, that
         have a log-density below the bound.
-    start, n_starts, stop, max_iter, on_degenerate, seed, executor
+    start : str, default="hierarchical"
+        See `fit_mixture`. One good start is the default: in classes of few rows, many starts
+        find likelihoods that are high by accident, and criteria then choose them.
+    n_starts : int, default=1
+        How many starts the word makes.
+    stop, max_iter, on_degenerate, seed, executor
         See `fit_mixture`.
     """
 
@@ -60,8 +66,8 @@ class ClassSpec:
     priors: Priors = "estimated"
     reject: float | None = None
     outliers: float | None = None
-    start: str = "auto"
-    n_starts: int = 5
+    start: str = "hierarchical"
+    n_starts: int = 1
     stop: Aitken | Gain | None = None
     max_iter: int = 1000
     on_degenerate: Policy = "repair"
@@ -111,3 +117,38 @@ class ClassSpec:
             str(w.message) for w in caught if isinstance(w.message, MixturaWarning)
         )
         return work.finish(fit, choices, tuple(notes), began)
+
+
+def candidates(
+    family: Any, shapes: Any, n_features: int, prior: Any = None
+) -> tuple[Family[Any], ...]:
+    """Families to choose from: each word with each shape.
+
+    Raises
+    ------
+    UsageError
+        A shape for a family that has none.
+    """
+    several = isinstance(family, list | tuple)
+    found: list[Family[Any]] = []
+    more = {} if prior is None else {"prior": prior}
+    for one in family if several else [family]:
+        if isinstance(one, Family):
+            found.append(one)
+            continue
+        plain = find_family(one, n_features, **more)
+        if "covariance" in plain.config() and shapes is not None:
+            words = SHAPES if shapes == "auto" else [shapes] if isinstance(shapes, str) else shapes
+            found += [find_family(one, n_features, covariance=word, **more) for word in words]
+        elif shapes is not None and not several:
+            raise UsageError.argument(
+                "covariance_type", shapes, f"left out: family '{one}' has no covariance shapes"
+            )
+        else:
+            found.append(plain)
+    return tuple(found)
+
+
+def n_starts(start: str) -> int:
+    """How many starts a word makes unless more are asked for."""
+    return 1 if start == "hierarchical" else 5

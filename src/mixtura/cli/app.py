@@ -22,6 +22,7 @@ from mixtura.errors import MixturaError, ResourceError, UsageError
 COMMANDS = {
     "fit": "Fit a density or a mixture to data, and save it.",
     "select": "Choose the number of components, the shape and the family.",
+    "classify": "Fit a density to each class, and say how well they tell classes apart.",
     "resume": "Go on with a job that was interrupted.",
     "predict": "Label, probabilities, uncertainty and log-density of every row.",
     "show": "Say what a model holds.",

@@ -14,13 +14,21 @@ from mixtura.cli.options import common
 def command(console: Console, model: str) -> None:
     """Say what MODEL holds: components, criteria, how the fit ended.
 
-    With --json the same document as "mixtura fit --json".
+    With --json the same document as "mixtura fit --json", or, for a classifier, as the
+    model of "mixtura classify --json".
     """
     from mixtura import describe, modelfile
+    from mixtura.classify import Classifier
 
-    facts = describe.document(modelfile.load(model))
+    found = modelfile.load_any(model)
+    if isinstance(found, Classifier):
+        facts = describe.class_document(found)
+        words = describe.class_text(facts)
+    else:
+        facts = describe.document(found)
+        words = describe.text(facts)
     if console.as_json:
         console.document(facts)
     else:
         with console.data() as stream:
-            stream.write(describe.text(facts) + "\n")
+            stream.write(words + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mixtura.describe.assessed import assessment_document, assessment_text
 from mixtura.describe.choice import CHOICE_SCHEMA, choice_document, choice_text
 from mixtura.describe.classes import CLASSIFIER_SCHEMA, class_document, class_text
 from mixtura.describe.facts import SCHEMA, Document, document, plain
@@ -13,6 +14,8 @@ __all__ = [
     "SCHEMA",
     "WIDTH",
     "Document",
+    "assessment_document",
+    "assessment_text",
     "choice_document",
     "choice_text",
     "class_document",

@@ -15,15 +15,24 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from mixtura.classify import Classifier, ClassSpec, Criterion, Priors, probabilities, total
+from mixtura.classify import (
+    Classifier,
+    ClassSpec,
+    Criterion,
+    Priors,
+    by_class,
+    candidates,
+    n_starts,
+    probabilities,
+    total,
+)
 from mixtura.degenerate import Policy
 from mixtura.errors import UsageError
 from mixtura.estimators.model import STARTS, _seed
 from mixtura.estimators.rows import opened, rows_to_fit, rows_to_use
-from mixtura.estimators.targets import by_class, class_codes
+from mixtura.estimators.targets import class_codes
 from mixtura.executor import Executor, Local
-from mixtura.families import Family, find_family
-from mixtura.families.gaussian import SHAPES
+from mixtura.families import Family, Prior
 from mixtura.mixture import Mixture
 from mixtura.prepare import check_support
 from mixtura.source import check_block, read_column
@@ -62,6 +71,8 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
         log-density of rows left out. Rows of known class decide.
     n_folds : int, default=10
         Folds of "cv".
+    prior : Prior or "default", optional
+        Conjugate prior of the parameters of all components, as in `MixtureModel`.
     priors : {"estimated", "equal"}, sequence or dict, default="estimated"
         Probabilities of the classes, in the order of `classes_`.
     reject : float, optional
@@ -72,8 +83,14 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
     unlabelled : object, default="auto"
         Value of `y` that stands for an unknown class, besides None and NaN. "auto": -1,
         if there are two other classes. None: no value.
-    tol, max_iter, n_init, start, random_state, on_degenerate, missing, n_threads, executor
-        See `MixtureModel`; `n_init` is 5 by default, `on_degenerate` "repair" or "raise".
+    start : str, default="hierarchical"
+        How mixtures start, see `MixtureModel`. One good start is the default: in classes of
+        few rows, many starts find likelihoods that are high by accident, and criteria then
+        choose them.
+    n_init : int, optional
+        Number of starts. Default: 1 for "hierarchical", 5 for others.
+    tol, max_iter, random_state, on_degenerate, missing, n_threads, executor
+        See `MixtureModel`; `on_degenerate` is "repair" or "raise".
 
     Attributes
     ----------
@@ -112,6 +129,7 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
         "coupled": ["boolean", None],
         "criterion": [StrOptions({"bic", "cv"})],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
+        "prior": [StrOptions({"default"}), Prior, None],
         "priors": [StrOptions({"estimated", "equal"}), "array-like", dict],
         "reject": [Interval(Real, 0.0, 1.0, closed="left"), None],
         "outliers": [Interval(Real, 0.0, 1.0, closed="left"), None],
@@ -136,6 +154,7 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
         coupled: bool | None = None,
         criterion: Criterion = "bic",
         n_folds: int = 10,
+        prior: Any = None,
         priors: Any = "estimated",
         reject: float | None = None,
         outliers: float | None = None,
@@ -143,7 +162,7 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
         tol: float | None = None,
         max_iter: int = 1000,
         n_init: int | None = None,
-        start: str = "auto",
+        start: str = "hierarchical",
         random_state: Any = None,
         on_degenerate: Policy = "repair",
         missing: Literal["error", "drop"] = "error",
@@ -156,6 +175,7 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
         self.coupled = coupled
         self.criterion = criterion
         self.n_folds = n_folds
+        self.prior = prior
         self.priors = priors
         self.reject = reject
         self.outliers = outliers
@@ -215,7 +235,7 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
         named = by_class(self.family, classes, "family")
         shapes = by_class(self.covariance_type, classes, "covariance_type")
         families = tuple(
-            candidates(family, shape, n_features)
+            candidates(family, shape, n_features, self.prior)
             for family, shape in zip(named, shapes, strict=True)
         )
         sizes = tuple(_sizes(one) for one in by_class(self.n_components, classes, "n_components"))
@@ -230,7 +250,7 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
             alike and all(own == (1,) for own in sizes) if self.coupled is None else self.coupled,
             criterion, int(self.n_folds),
             _priors(self.priors, classes),
-            self.reject, self.outliers, self.start, self.n_init or 5,
+            self.reject, self.outliers, self.start, self.n_init or n_starts(self.start),
             None if self.tol is None else Gain(self.tol), int(self.max_iter), self.on_degenerate,
             _seed(self.random_state), self.executor or Local(self.n_threads),
         )  # fmt: skip
@@ -324,33 +344,6 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
             for family in found.families:
                 check_support(family, block, source)
             yield from found.slices(block.X)
-
-
-def candidates(family: Any, shapes: Any, n_features: int) -> tuple[Family[Any], ...]:
-    """Families to choose from: each word with each shape.
-
-    Raises
-    ------
-    UsageError
-        A shape for a family that has none.
-    """
-    several = isinstance(family, list | tuple)
-    found: list[Family[Any]] = []
-    for one in family if several else [family]:
-        if isinstance(one, Family):
-            found.append(one)
-            continue
-        plain = find_family(one, n_features)
-        if "covariance" in plain.config() and shapes is not None:
-            words = SHAPES if shapes == "auto" else [shapes] if isinstance(shapes, str) else shapes
-            found += [find_family(one, n_features, covariance=word) for word in words]
-        elif shapes is not None and not several:
-            raise UsageError.argument(
-                "covariance_type", shapes, f"left out: family '{one}' has no covariance shapes"
-            )
-        else:
-            found.append(plain)
-    return tuple(found)
 
 
 def _sizes(value: Any) -> tuple[int, ...]:

@@ -1,0 +1,314 @@
+"""``mixtura classify``: a density for each class, and how well they tell classes apart."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mixtura.cli import options
+from mixtura.cli.console import Console
+from mixtura.cli.select import Sizes
+from mixtura.errors import DataError, NotConvergedError, UsageError
+
+if TYPE_CHECKING:
+    from mixtura.classify import Assessment, Classifier, ClassSpec
+    from mixtura.source import DataSource
+
+#: What -k auto stands for.
+AUTO = (1, 2, 3, 4, 5)
+
+SCHEMA = "mixtura.classify/1"
+
+
+class ClassSizes(click.ParamType):  # type: ignore[type-arg]
+    """Components of classes: auto, 2, 1:5, or setosa=1,virginica=2."""
+
+    name = "auto|2|1:5|A=1,B=2"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[int] | dict[str, int]:
+        """Read numbers to choose from, or one number for each class."""
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        if value == "auto":
+            return list(AUTO)
+        if "=" not in value:
+            return Sizes().convert(value, param, ctx)
+        return {name: int(n) for name, n in _pairs(value, click.INT, param, ctx).items()}
+
+
+class ClassPriors(click.ParamType):  # type: ignore[type-arg]
+    """Probabilities of classes: estimated, equal, or a=0.2,b=0.8."""
+
+    name = "estimated|equal|A=0.2,B=0.8"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | dict[str, float]:
+        """Read a word, or one number for each class."""
+        if not isinstance(value, str) or value in ("estimated", "equal"):
+            return value  # type: ignore[no-any-return]
+        return _pairs(value, click.FLOAT, param, ctx)
+
+
+def _pairs(
+    value: str, kind: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in options.Names().convert(value, param, ctx):
+        name, sign, number = part.rpartition("=")
+        if not sign or not name or name in found:
+            kind.fail(f"'{part}' is not of the form CLASS=NUMBER, each class once", param, ctx)
+        found[name] = kind.convert(number, param, ctx)
+    return found
+
+
+@click.command("classify")
+@click.argument("data", nargs=-1, required=True)
+@click.option("--target", required=True, metavar="COL", help="Column of classes; empty: unknown.")
+@click.option(
+    "-k",
+    "--components",
+    type=ClassSizes(),
+    default="1",
+    show_default=True,
+    help="Components of each class; auto and ranges are chosen from.",
+)
+@click.option("-o", "--output", metavar="MODEL", help="Save the classifier, fitted to all rows.")
+@click.option(
+    "--family",
+    type=options.Names(),
+    default="gaussian",
+    show_default=True,
+    help="Families to choose from; mixtura info lists them.",
+)
+@click.option(
+    "--covariance",
+    type=options.Names(),
+    help="Shapes to choose from: full (default), tied, diag, spherical, EII ... VVV; auto: all.",
+)
+@click.option(
+    "--coupled/--alone",
+    default=None,
+    help="What a shape holds in common is common to all classes, or to the components of each. "
+    "Default: coupled with -k 1.",
+)
+@click.option(
+    "--criterion",
+    type=click.Choice(["bic", "cv"]),
+    default="bic",
+    show_default=True,
+    help="How to choose: BIC, or the density of rows that were left out.",
+)
+@click.option(
+    "--prior",
+    type=click.Choice(["default"]),
+    help="default: a weak conjugate prior made from the data. Left out: maximum likelihood.",
+)
+@click.option(
+    "--priors",
+    type=ClassPriors(),
+    default="estimated",
+    show_default=True,
+    help="Probabilities of the classes.",
+)
+@click.option(
+    "--reject",
+    type=click.FloatRange(0.0, 1.0, max_open=True),
+    help="Decline where the largest probability is below 1 - REJECT.",
+)
+@click.option(
+    "--outliers",
+    type=click.FloatRange(0.0, 1.0, max_open=True),
+    help="Decline rows of lower density than this share of the fitted rows.",
+)
+@click.option("--unlabelled", metavar="VALUE", help="Value of COL that means unknown, too.")
+@click.option(
+    "--folds", type=click.IntRange(min=2), default=10, show_default=True, help="Folds to assess by."
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Rounds with other folds.",
+)
+@click.option("--no-assessment", is_flag=True, help="Fit only: no cross-validation.")
+@click.option("--columns", type=options.Names(), help="Columns to use. Default: all.")
+@click.option("--drop", type=options.Names(), help="Columns to leave out.")
+@click.option("--weights", metavar="COL", help="Column of row weights.")
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="Rows with missing or infinite values: refuse them, or leave them out.",
+)
+@click.option(
+    "--start",
+    default="hierarchical",
+    show_default=True,
+    help="auto, kmeans, k-means++, random_from_data, hierarchical or random.",
+)
+@click.option(
+    "--n-init",
+    type=click.IntRange(min=1),
+    help="Starts of a mixture. Default: 1 for hierarchical, else 5.",
+)
+@click.option(
+    "--tol",
+    type=click.FloatRange(min=0.0),
+    default=1e-8,
+    show_default=True,
+    help="Stop when the projected remaining gain is below this, in nats per row.",
+)
+@click.option(
+    "--max-iter",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Greatest number of iterations.",
+)
+@click.option("--strict", is_flag=True, help="Fail (exit code 5) if the fit did not converge.")
+@options.seed
+@options.threads
+@options.force
+@options.common
+def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
+    """Fit a density or a mixture to each class of DATA, and assess it by cross-validation.
+
+    Confusion matrix, error, log-loss, Brier score and calibration are about rows that
+    were left out, with standard errors. Rows of unknown class help to fit, and are not
+    counted. With --json all of it is one document on standard output.
+    """
+    from mixtura import describe, modelfile
+    from mixtura.classify import cross_classify
+
+    if given["output"] is not None:
+        if given["output"] == "-":
+            raise UsageError.option("-o", "a file is needed here; predict writes to -")
+        modelfile.check_target(given["output"], force=given["force"])
+    with console.listening() as notes:
+        source, classes = _opened(console, data, given)
+        spec = _spec(source, classes, given)
+        found = spec.fit(source, classes)
+        assessed = None
+        if not given["no_assessment"]:
+            with warnings.catch_warnings():  # what they say was said of all rows
+                warnings.simplefilter("ignore")
+                assessed = cross_classify(
+                    spec, source, classes, n_folds=given["folds"], n_repeats=given["repeats"],
+                    seed=given["seed"],
+                )  # fmt: skip
+    own = tuple(dict.fromkeys((*notes, *found.fitted.warnings)))
+    found = replace(found, fitted=replace(found.fitted, warnings=own))
+    if given["strict"] and not found.fitted.outcome.converged:
+        raise NotConvergedError.stopped(found.fitted.n_iter, found.fitted.outcome.value)
+    _say(console, found, assessed)
+    if given["output"] is not None:
+        modelfile.save(given["output"], found, force=given["force"])
+        size = Path(given["output"]).stat().st_size
+        console.say(f"saved    {given['output']} (classifier, {size / 1000:.1f} kB)")
+    if console.as_json:
+        facts = None if assessed is None else describe.assessment_document(assessed)
+        model = describe.class_document(found)
+        console.document({"schema": SCHEMA, "model": model, "assessment": facts})
+
+
+def _say(console: Console, found: Classifier, assessed: Assessment | None) -> None:
+    from mixtura import describe
+
+    if console.as_json or console.quiet:
+        for note in found.fitted.warnings:
+            console.warn(note)
+        return
+    console.say(describe.class_text(describe.class_document(found)))
+    if assessed is not None:
+        console.say("")
+        console.say(describe.assessment_text(describe.assessment_document(assessed)))
+
+
+def _opened(
+    console: Console, data: tuple[str, ...], given: dict[str, Any]
+) -> tuple[DataSource, list[Any]]:
+    """Rows with their classes as labels, and the names of the classes."""
+    from mixtura.classify import coded
+    from mixtura.source import as_source, read_column, read_standard_input
+
+    rows: Any = data[0] if len(data) == 1 else list(data)
+    if rows == "-":
+        rows = read_standard_input()
+    target = given["target"]
+    if target in (given["columns"] or ()):
+        raise UsageError.option("--columns", f"'{target}' is the target")
+    weights = None if given["weights"] is None else read_column(rows, given["weights"])
+    values = read_column(rows, target)
+    classes, codes = coded(values, _mark(given["unlabelled"], values), weights)
+    drop = given["drop"]
+    if given["columns"] is None:
+        drop = [*(drop or []), target]
+    source = as_source(
+        rows, columns=given["columns"], drop=drop, weights=given["weights"], labels=codes,
+        missing=given["missing"],
+    )  # fmt: skip
+    if not source.n_features:
+        raise DataError.empty("the columns besides the target")
+    place = "standard input" if data == ("-",) else ", ".join(data[:3]) + ", ..." * (len(data) > 3)
+    console.say(
+        f"reading  {place}: {source.count_rows()} rows, {source.n_features} columns, "
+        f"{len(classes)} classes"
+    )
+    return source, classes.tolist()
+
+
+def _mark(word: str | None, values: Any) -> Any:
+    """The value that means unknown, in the type of the column."""
+    if word is None:
+        return "auto"
+    if values.dtype.kind not in "iuf":
+        return word
+    try:
+        return float(word)
+    except ValueError:
+        raise UsageError.option("--unlabelled", f"'{word}' is no number, the target is") from None
+
+
+def _spec(source: DataSource, classes: list[Any], given: dict[str, Any]) -> ClassSpec:
+    from mixtura.classify import ClassSpec, candidates, n_starts
+    from mixtura.executor import Local
+    from mixtura.stopping import Aitken
+
+    family: Any = given["family"] if len(given["family"]) > 1 else given["family"][0]
+    shapes: Any = given["covariance"]
+    if shapes is not None and ("auto" in shapes or "all" in shapes):
+        shapes = "auto"
+    found = candidates(family, shapes, source.n_features, given["prior"])
+    sizes = _each(given["components"], classes, "-k", lambda n: (n,))
+    priors = given["priors"]
+    if isinstance(priors, dict):
+        priors = tuple(_each(priors, classes, "--priors", float))
+        if min(priors) <= 0 or abs(sum(priors) - 1.0) > 1e-6:
+            raise UsageError.option("--priors", "they must be > 0 and sum to one")
+    coupled = given["coupled"]
+    if coupled is None:
+        coupled = all(own == (1,) for own in sizes)
+    return ClassSpec(
+        (found,) * len(classes), sizes, coupled, given["criterion"], 10, priors, given["reject"],
+        given["outliers"], given["start"], given["n_init"] or n_starts(given["start"]), Aitken(given["tol"]),
+        given["max_iter"], "repair", given["seed"], Local(given["threads"]),
+    )  # fmt: skip
+
+
+def _each(value: Any, classes: list[Any], option: str, make: Any) -> tuple[Any, ...]:
+    """One value for each class: of pairs by name, or the same for all."""
+    if not isinstance(value, dict):
+        return (tuple(value),) * len(classes)
+    names = [str(name) for name in classes]
+    if set(names) != set(value):
+        raise UsageError.option(option, f"needs each class once: {', '.join(names)}")
+    return tuple(make(value[name]) for name in names)
