@@ -134,7 +134,7 @@ class Assessment:
 
     @property
     def _wrong(self) -> Array:
-        return (self.log_probability.argmax(axis=2) != self.truth).astype(float)
+        return np.asarray(self.log_probability.argmax(axis=2) != self.truth, dtype=float)
 
     def _of_truth(self, values: Array) -> Array:
         own = np.take_along_axis(values, self.truth[None, :, None], axis=2)

@@ -299,8 +299,8 @@ def _spec(source: DataSource, classes: list[Any], given: dict[str, Any]) -> Clas
         coupled = all(own == (1,) for own in sizes)
     return ClassSpec(
         (found,) * len(classes), sizes, coupled, given["criterion"], 10, priors, given["reject"],
-        given["outliers"], given["start"], given["n_init"] or n_starts(given["start"]), Aitken(given["tol"]),
-        given["max_iter"], "repair", given["seed"], Local(given["threads"]),
+        given["outliers"], given["start"], given["n_init"] or n_starts(given["start"]),
+        Aitken(given["tol"]), given["max_iter"], "repair", given["seed"], Local(given["threads"]),
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from mixtura.cli.console import Console
 from mixtura.errors import DataError, MixturaWarning, UsageError
 
 if TYPE_CHECKING:
+    from mixtura.classify import Classifier
     from mixtura.fitting import Fitted
     from mixtura.source import DataSource
     from mixtura.source.files import DataFile
@@ -53,11 +55,13 @@ def command(
 ) -> None:
     """Label (counted from 0), probabilities, uncertainty and log-density of every row.
 
-    MODEL comes from "mixtura fit"; its columns are found in DATA by their
-    names. Uncertainty is 1 - the largest probability; the log-density is in nats.
+    MODEL comes from "mixtura fit", "select" or "classify"; its columns are found in
+    DATA by their names. A classifier's labels are names of classes, empty where it
+    declines, and its probabilities are those of classes. Uncertainty is 1 - the largest probability; the log-density is in nats.
     All rows are looked at before the first result is written.
     """
     from mixtura import modelfile
+    from mixtura.classify import Classifier
     from mixtura.cli.rows import row_writer
     from mixtura.cli.scores import WHAT, score_columns
     from mixtura.executor import thread_count
@@ -69,17 +73,25 @@ def command(
     n_threads = thread_count(threads)
     if output not in (None, "-"):
         modelfile.check_target(output, force=force)
-    fitted = modelfile.load(model)
+    found = modelfile.load_any(model)
+    fitted = found.fitted if isinstance(found, Classifier) else found
+    classes = found.classes if isinstance(found, Classifier) else ()
     rows = read_standard_input() if data == ("-",) else data[0] if len(data) == 1 else list(data)
     with console.listening():
         source = as_source(rows, columns=list(fitted.columns))
         _look(fitted, source, rows, missing)
-    own = score_columns(what, fitted.mixture.n_components, as_json=console.as_json)
+    n_components, as_json = fitted.mixture.n_components, console.as_json
+    own = score_columns(what, n_components, as_json=as_json, classes=classes)
     columns = [f"input_{name}" if name in own else name for name in keep or []] + own
-    head = {"schema": "mixtura.predict/1", "n_components": fitted.mixture.n_components}
+    head: dict[str, Any] = {"schema": "mixtura.predict/1", "n_components": n_components}
+    if classes:
+        head["classes"] = list(classes)
     with row_writer(console, output, columns, head, force=force, raw_text=raw_text) as writer:
-        kept = _kept(rows, keep, guard=not (raw_text or console.as_json)) if keep else None
-        scored = _Scored(fitted, source, kept, what, n_threads, console.as_json)
+        kept = _kept(rows, keep, guard=not (raw_text or as_json)) if keep else None
+        score = partial(_component_rows, fitted, n_threads, what, as_json)
+        if isinstance(found, Classifier):
+            score = partial(_class_rows, found, what, as_json, not (raw_text or as_json))
+        scored = _Scored(source, kept, score)
         for some in scored.blocks():
             writer.write(some)
     if scored.n_dropped:
@@ -111,20 +123,35 @@ def _kept(
         yield list(map(guarded, row)) if guard else row
 
 
+def _component_rows(
+    fitted: Fitted, n_threads: int, what: list[str], as_json: bool, X: Any
+) -> Iterator[list[Any]]:
+    from mixtura.cli.scores import score_rows
+
+    return score_rows(fitted.mixture, X, what, n_threads, as_json=as_json)
+
+
+def _class_rows(
+    found: Classifier, what: list[str], as_json: bool, guard: bool, X: Any
+) -> Iterator[list[Any]]:
+    """Cells of a classifier, whose labels may be text that a spreadsheet would run."""
+    from mixtura.cli.rows import guarded
+    from mixtura.cli.scores import class_rows
+
+    for cells in class_rows(found, X, what, as_json=as_json):
+        yield list(map(guarded, cells)) if guard else cells
+
+
 class _Scored:
     """Rows of the source with what the model says; rows that are not complete are left out."""
 
     def __init__(
         self,
-        fitted: Fitted,
         source: DataSource,
         kept: Iterator[list[Any]] | None,
-        what: list[str],
-        n_threads: int,
-        as_json: bool,
+        score: Callable[[Any], Iterator[list[Any]]],
     ) -> None:
-        self._mixture, self._source, self._kept = fitted.mixture, source, kept
-        self._what, self._n_threads, self._as_json = what, n_threads, as_json
+        self._source, self._kept, self._score = source, kept, score
         self.n_rows = self.n_dropped = 0
 
     def blocks(self) -> Iterator[Iterator[list[Any]]]:
@@ -133,7 +160,6 @@ class _Scored:
             yield self._block(block.X)
 
     def _block(self, X: Any) -> Iterator[list[Any]]:
-        from mixtura.cli.scores import score_rows
         from mixtura.source.arrays import finite_rows
 
         complete = finite_rows(X)
@@ -146,7 +172,7 @@ class _Scored:
                 raise DataError.changed("the data", f"only {len(kept)} of {len(X)} rows came again")
             kept = [row for row, whole in zip(kept, complete, strict=True) if whole]
         X = X if complete.all() else X[complete]
-        scores = score_rows(self._mixture, X, self._what, self._n_threads, as_json=self._as_json)
+        scores = self._score(X)
         if kept is None:
             yield from scores
         else:
