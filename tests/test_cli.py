@@ -492,7 +492,7 @@ def test_what_happens_inside_becomes_an_exit_code(monkeypatch, model, error, cod
     def fail(path):
         raise error
 
-    monkeypatch.setattr(modelfile, "load", fail)
+    monkeypatch.setattr(modelfile, "load_any", fail)
     result = run("show", model)
     assert result.exit_code == code
     assert "Traceback" not in result.stderr

@@ -57,7 +57,8 @@ def command(
 
     MODEL comes from "mixtura fit", "select" or "classify"; its columns are found in
     DATA by their names. A classifier's labels are names of classes, empty where it
-    declines, and its probabilities are those of classes. Uncertainty is 1 - the largest probability; the log-density is in nats.
+    declines, and its probabilities are those of classes. Uncertainty is 1 - the largest
+    probability; the log-density is in nats.
     All rows are looked at before the first result is written.
     """
     from mixtura import modelfile
