@@ -34,7 +34,7 @@ FLOORS = [
     {"estimators"},
     {"loading", "selection"},
     {"plot", "webpage"},
-    {"film"},
+    {"film", "reporting"},
     {"cli"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

@@ -46,6 +46,8 @@ _HOME = {
     "load": "loading",
     "animate": "film",
     "Film": "film",
+    "report": "reporting",
+    "Report": "reporting",
     "MixturaError": "errors",
     "MixturaWarning": "errors",
     "DataError": "errors",
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from mixtura.fitting import Fitted, fit_mixture
     from mixtura.loading import load
     from mixtura.mixture import Mixture
+    from mixtura.reporting import Report, report
     from mixtura.selection import Selection, select
     from mixtura.source import DataSource, as_source
     from mixtura.stats import Stats

@@ -27,6 +27,7 @@ COMMANDS = {
     "predict": "Label, probabilities, uncertainty and log-density of every row.",
     "show": "Say what a model holds.",
     "plot": "Draw a picture of a model and its data.",
+    "report": "Describe a fit on one page.",
     "animate": "Show EM at work: a film as a page or a GIF.",
     "sample": "Draw rows from a model.",
     "info": "Versions, compiled kernel, threads and processors.",

@@ -104,6 +104,7 @@ if TYPE_CHECKING:
 @options.seed
 @options.threads
 @options.checkpoint
+@options.report
 @options.force
 @options.raw_text
 @options.common
@@ -120,6 +121,7 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
     """Do what the options ask for; `mixtura resume` comes in here too."""
     from mixtura import describe
     from mixtura.cli.lasting import executor_of
+    from mixtura.cli.report import write_report
 
     _check_targets(given)
     with console.listening() as notes:
@@ -136,15 +138,20 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
     else:
         console.say(describe.text(facts))
     _write(console, fitted, source, given)
+    if given.get("report") is not None:
+        write_report(console, fitted, source, data, given)
     if console.as_json:
         console.document(facts)
 
 
 def _check_targets(given: dict[str, Any]) -> None:
     """Refuse what would fail after the fit."""
+    from mixtura.cli.report import checked_report
     from mixtura.modelfile import check_target
 
     targets = [given[name] for name in ("output", "labelled") if given[name] is not None]
+    if given.get("report") is not None:
+        targets.append(checked_report(given["report"]))
     for target in targets:
         if target == "-":
             raise UsageError.option("-o, --labelled", "a file is needed here; predict writes to -")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mixtura.executor import Executor
 
 #: Words of a command line that name files.
-_OUTPUTS = ("output", "labelled", "table", "checkpoint")
+_OUTPUTS = ("output", "labelled", "table", "report", "checkpoint")
 
 
 @contextmanager

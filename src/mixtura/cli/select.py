@@ -147,6 +147,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
 @options.seed
 @options.threads
 @options.checkpoint
+@options.report
 @options.force
 @options.common
 def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
@@ -164,6 +165,7 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
     from mixtura import describe
     from mixtura.cli.fit import opened
     from mixtura.cli.lasting import executor_of
+    from mixtura.cli.report import write_report
 
     _check_targets(console, given)
     with console.listening() as notes:
@@ -180,12 +182,15 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
     else:
         console.say(describe.choice_text(facts))
     _write(console, selection, given)
+    if given.get("report") is not None:
+        write_report(console, selection.fitted, source, data, given, selection=selection)
     if console.as_json:
         console.document(facts)
 
 
 def _check_targets(console: Console, given: dict[str, Any]) -> None:
     """Refuse what would fail after the fits."""
+    from mixtura.cli.report import checked_report
     from mixtura.modelfile import check_target
 
     if given["output"] == "-":
@@ -193,6 +198,8 @@ def _check_targets(console: Console, given: dict[str, Any]) -> None:
     if given["table"] == "-" and console.as_json:
         raise UsageError.option("--table", "--json writes to standard output too; name a file")
     targets = [given[name] for name in ("output", "table") if given[name] not in (None, "-")]
+    if given.get("report") is not None:
+        targets.append(checked_report(given["report"]))
     for target in targets:
         check_target(target, force=given["force"])
     own = given["checkpoint"]

@@ -6,7 +6,7 @@ from mixtura.describe.assessed import assessment_document, assessment_text
 from mixtura.describe.choice import CHOICE_SCHEMA, choice_document, choice_text
 from mixtura.describe.classes import CLASSIFIER_SCHEMA, class_document, class_text
 from mixtura.describe.facts import SCHEMA, Document, document, plain
-from mixtura.describe.page import WIDTH, mclust_name, text
+from mixtura.describe.page import WIDTH, component_table, mclust_name, notes, text, title
 
 __all__ = [
     "CHOICE_SCHEMA",
@@ -20,8 +20,11 @@ __all__ = [
     "choice_text",
     "class_document",
     "class_text",
+    "component_table",
     "document",
     "mclust_name",
+    "notes",
     "plain",
     "text",
+    "title",
 ]

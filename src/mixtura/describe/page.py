@@ -59,11 +59,12 @@ def text(facts: Document) -> str:
         body = _by_rows(facts)
         if max(map(len, body)) > WIDTH or facts["n_features"] > MOST_COLUMNS:
             body = _by_columns(facts)
-    lines = [_title(facts), *_criteria(facts), "", *body, "", *_closing(facts)]
+    lines = [title(facts), *_criteria(facts), "", *body, "", *_closing(facts)]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _title(facts: Document) -> str:
+def title(facts: Document) -> str:
+    """Name of the model in words."""
     family, n_components = facts["family"].capitalize(), facts["n_components"]
     shape = _shape(facts)
     if shape is None and facts["description"] != facts["family"]:
@@ -138,19 +139,25 @@ def _estimates(
         yield tuple(block["names"]), block["title"], block["values"][0], block["errors"][0]
 
 
-def _by_rows(facts: Document) -> list[str]:
-    """One line per component."""
+def component_table(facts: Document) -> tuple[list[str], list[list[str]]]:
+    """Titles, and the cells of one line per component."""
     columns = _component_columns(facts)
     for block in _tables(facts):
-        title = "" if block["short"] else block["title"]
+        kind = "" if block["short"] else block["title"]
         for name, cells in zip(block["names"], _cells(block), strict=True):
-            head = f"{title}({name})" if title and name else title or name
+            head = f"{kind}({name})" if kind and name else kind or name
             columns.append([head, *cells])
     correlations = _correlations(facts)
     if correlations is not None:
         columns.append(["corr", *(f"{value:.3f}" for value in correlations)])
-    shown = [column[: MOST_COMPONENTS + 1] for column in columns]
-    return table(list(zip(*shown, strict=True)), left=False) + _hidden_components(facts)
+    head, *lines = map(list, zip(*columns, strict=True))
+    return head, lines
+
+
+def _by_rows(facts: Document) -> list[str]:
+    """One line per component."""
+    head, lines = component_table(facts)
+    return table([head, *lines[:MOST_COMPONENTS]], left=False) + _hidden_components(facts)
 
 
 def _by_columns(facts: Document) -> list[str]:
@@ -277,8 +284,16 @@ def _closing(facts: Document) -> list[str]:
         lines += _wrapped(f"prior: {facts['prior_text']}; estimates are posterior modes")
     if facts["n_components"] > 1 and facts["weighting"] != "free":
         lines += _wrapped(f"weights: {_weighting(facts['weighting'])}")
+    for note in notes(facts):
+        lines += _wrapped(note)
+    return lines if facts["warnings"] else [*lines, "no warnings"]
+
+
+def notes(facts: Document) -> list[str]:
+    """What a person should know: notes, then warnings, one line each."""
+    lines = []
     if (facts["log_likelihood"] or 0) > 0:
-        lines += _wrapped(
+        lines.append(
             "note: a log-density may exceed 0, since densities, unlike probabilities, exceed 1"
         )
     few = [k for k, rows in enumerate(facts["effective_rows"]) if rows < FEW_ROWS]
@@ -286,13 +301,11 @@ def _closing(facts: Document) -> list[str]:
         listed = ", ".join(map(str, few[:6])) + (
             f" and {len(few) - 6} more" if len(few) > 6 else ""
         )
-        lines += _wrapped(
+        lines.append(
             f"note: component {listed} rests on fewer than {FEW_ROWS:g} rows "
             "and nearly repeats them: keep that in mind before sharing the model"
         )
-    for warning in facts["warnings"]:
-        lines += _wrapped(f"warning: {printable(warning)}")
-    return lines if facts["warnings"] else [*lines, "no warnings"]
+    return lines + [f"warning: {printable(warning)}" for warning in facts["warnings"]]
 
 
 def _weighting(config: str | float | list[float]) -> str:

@@ -118,17 +118,9 @@ class Film:
         return stream.getvalue()
 
     def _repr_html_(self) -> str:
-        from mixtura.webpage import escape
+        from mixtura.webpage import framed
 
-        return (
-            '<iframe style="width:100%;height:640px;border:0" sandbox="allow-scripts" '
-            f'srcdoc="{escape_page(self.to_html(), escape)}"></iframe>'
-        )
-
-
-def escape_page(text: str, escape: Any) -> str:
-    """Page for an attribute; line ends stay."""
-    return "\n".join(escape(line) for line in text.split("\n"))
+        return framed(self.to_html())
 
 
 def record(

@@ -63,6 +63,7 @@ def convergence(model: Any, *, per_row: bool = True, ax: Axes | None = None) -> 
     if len(at) <= 20:
         ax.set_xticks(at)
     legend(ax, loc="lower right")
+    ax.ticklabel_format(axis="y", useOffset=False)
     return tidy(ax, "iteration", "nats per row" if per_row else "nats")
 
 
@@ -98,7 +99,7 @@ def selection(
     >>> ax.get_ylabel()
     'held-out log-density, nats per row'
     """
-    table, best = _table_of(chosen)
+    table, best = table_of(chosen)
     sizes = np.asarray(table["n_components"], dtype=float)
     shapes = [str(one) for one in table.get("covariance", [""] * len(sizes))]
     held_out = _numbers(table, "cv_log_density")
@@ -121,6 +122,8 @@ def selection(
             right = ax.twinx()
     if drawn:
         _criteria(right, table, drawn, sizes, shapes)
+        if right is main:
+            tidy(main)
         right.set_ylabel("criteria, smaller is better")
         main.set_xlabel("number of components")
     if best is not None:
@@ -228,7 +231,7 @@ def _trace_of(model: Any) -> tuple[Trace, float | None]:
 Table = Mapping[str, Sequence[Any]]
 
 
-def _table_of(chosen: Any) -> tuple[Table, int | None]:
+def table_of(chosen: Any) -> tuple[Table, int | None]:
     """Columns of the table, and the number of the chosen row."""
     if isinstance(chosen, CrossValidation):
         return (
@@ -239,7 +242,8 @@ def _table_of(chosen: Any) -> tuple[Table, int | None]:
             },
             list(chosen.sizes).index(chosen.best),
         )
-    table = getattr(chosen, "table", chosen)
+    columns = getattr(getattr(chosen, "candidates", None), "columns", None)
+    table = columns or getattr(chosen, "table", chosen)
     if not isinstance(table, Mapping):
         if isinstance(table, Sequence):
             rows = [one if isinstance(one, Mapping) else vars(one) for one in table]

@@ -119,10 +119,20 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = 
         + "</tr>\n"
         for row in rows
     )
-    words = f"<caption>{escape(caption)}</caption>" if caption else ""
+    # outside of the part that scrolls sideways on a narrow screen
+    words = f'<p class="faint caption">{escape(caption)}</p>\n' if caption else ""
     return (
-        f'<div class="wide"><table>{words}<thead><tr>{top}</tr></thead>\n'
+        f'{words}<div class="wide"><table><thead><tr>{top}</tr></thead>\n'
         f"<tbody>\n{lines}</tbody></table></div>"
+    )
+
+
+def framed(text: str, height: int = 640) -> str:
+    """Show a page inside another one, such as a notebook; nothing gets out of its frame."""
+    inner = "\n".join(html.escape(line, quote=True) for line in text.split("\n"))
+    return (
+        f'<iframe style="width:100%;height:{height}px;border:0" sandbox="allow-scripts" '
+        f'srcdoc="{inner}"></iframe>'
     )
 
 

@@ -1,0 +1,7 @@
+"""A report of a fit: one page to read, to print and to keep."""
+
+from __future__ import annotations
+
+from mixtura.reporting.make import Report, report
+
+__all__ = ["Report", "report"]
