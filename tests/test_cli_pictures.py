@@ -110,3 +110,28 @@ def test_animate_refuses_other_endings(tmp_path):
     result = run("animate", FAITHFUL, "-k", 2, "-o", tmp_path / "em.mp4")
     assert result.exit_code == 2
     assert ".html or .gif" in result.stderr
+
+
+def test_report_of_a_model_and_of_a_fit(tmp_path, model):
+    result = done("report", model, FAITHFUL, "-o", tmp_path / "a.html", "--json")
+    assert json.loads(result.stdout)["bytes"] == (tmp_path / "a.html").stat().st_size
+    done("fit", FAITHFUL, "-k", 2, "--seed", 4, "--report", tmp_path / "b.html")
+    text = (tmp_path / "b.html").read_text()
+    assert "<td>4</td>" in text.split("To repeat it")[1]  # the seed
+    assert "Least likely rows" in text
+    done("fit", FAITHFUL, "-k", 2, "--report", tmp_path / "c.html", "--no-rows", "--quiet")
+    assert "Least likely rows" not in (tmp_path / "c.html").read_text()
+
+
+def test_report_of_a_search(tmp_path):
+    done("select", FAITHFUL, "-k", "1:3", "--report", tmp_path / "a.html")
+    assert "Choice of the model" in (tmp_path / "a.html").read_text()
+
+
+def test_reports_are_refused_before_the_fit(tmp_path):
+    (tmp_path / "old.html").write_text("mine")
+    for target, part in (("old.html", "exists"), ("a.pdf", ".html"), ("no/a.html", "not exist")):
+        result = run("fit", FAITHFUL, "-k", 2, "--report", tmp_path / target)
+        assert result.exit_code == 2
+        assert part in result.stderr
+    assert (tmp_path / "old.html").read_text() == "mine"

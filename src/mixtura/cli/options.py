@@ -76,11 +76,14 @@ checkpoint = click.option(
     "by mixtura resume FILE, or by the same command again.",
 )
 
+
 def report(function: F) -> F:
     """Add ``--report FILE`` and ``--no-rows``."""
     for option in (
         click.option("--no-rows", is_flag=True, help="The report shows no single row."),
-        click.option("--report", metavar="HTML", help="Write a report: one page, see mixtura report."),
+        click.option(
+            "--report", metavar="HTML", help="Write a report: one page, see mixtura report."
+        ),
     ):
         function = option(function)
     return function

@@ -65,7 +65,7 @@ def _frames(film: Film) -> Any:
     right.set(
         xlim=(-0.03 * last, 1.03 * last), ylim=(low - margin, film.log_likelihood.max() + margin)
     )
-    legend(right, loc="lower right")
+    legend(right)
     left.set_title("iteration", fontsize="medium")
     canvas.draw()
     figure.set_layout_engine("none")  # found once; looking again for each frame takes seconds

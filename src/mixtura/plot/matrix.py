@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mixtura.plot.densities import density
 from mixtura.plot.given import MOST_POINTS, ColumnNames, chosen_columns, look
 from mixtura.plot.groups import classification
-from mixtura.plot.style import axes, colour, plain
+from mixtura.plot.style import axes, colour, legend, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,10 +88,7 @@ def pairs(
     for k in range(seen.mixture.n_components):
         ax.scatter([], [], s=30, color=colour(k), label=f"component {k}")
     if 1 < seen.mixture.n_components <= 8:
-        ax.legend(
-            frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0),
-            ncols=4,
-        )  # fmt: skip
+        legend(ax, columns=4)
     return ax
 
 

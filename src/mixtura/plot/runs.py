@@ -10,7 +10,7 @@ import numpy as np
 from mixtura.crossval import CrossValidation
 from mixtura.em import Trace
 from mixtura.errors import UsageError
-from mixtura.plot.style import REFERENCE, WHOLE, axes, colour, legend, tidy
+from mixtura.plot.style import REFERENCE, WHOLE, axes, colour, legend, put_legend, tidy
 from mixtura.stats import Array
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def convergence(model: Any, *, per_row: bool = True, ax: Axes | None = None) -> 
         ax.plot(at, bound, "o", color=colour(1), ms=4, mew=0, label="bound after the E step")
     if len(at) <= 20:
         ax.set_xticks(at)
-    legend(ax, loc="lower right")
+    legend(ax, columns=2)
     ax.ticklabel_format(axis="y", useOffset=False)
     return tidy(ax, "iteration", "nats per row" if per_row else "nats")
 
@@ -301,7 +301,4 @@ def _one_legend(main: Axes, right: Axes) -> None:
         more, more_names = right.get_legend_handles_labels()
         handles, names = handles + more, names + more_names
         right.spines["top"].set_visible(False)
-    main.legend(
-        handles[:14], names[:14], frameon=False, fontsize="small", ncols=3,
-        loc="lower center", bbox_to_anchor=(0.5, 1.0),
-    )  # fmt: skip
+    put_legend(main, handles[:14], names[:14], 3)

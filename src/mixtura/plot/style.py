@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from types import ModuleType
@@ -114,9 +115,16 @@ def plain(words: str) -> str:
     return (words if len(words) <= 60 else words[:59] + "…").replace("$", r"\$")
 
 
-def legend(ax: Axes, most: int = 12, **where: Any) -> None:
-    """Explain the marks, unless there are none or too many to read."""
+def legend(ax: Axes, *, columns: int = 3, most: int = 12) -> None:
+    """Explain the marks above the axes, where nothing is hidden, unless there are none."""
     handles, names = ax.get_legend_handles_labels()
-    if not handles:
-        return
-    ax.legend(handles[:most], names[:most], frameon=False, fontsize="small", **where)
+    put_legend(ax, handles[:most], names[:most], columns)
+
+
+def put_legend(ax: Axes, handles: Sequence[Any], names: Sequence[str], columns: int) -> None:
+    """Put a legend above the axes."""
+    if handles:
+        ax.legend(
+            handles, names, frameon=False, fontsize="small", ncols=columns, loc="lower left",
+            bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, columnspacing=1.4, handlelength=1.6,
+        )  # fmt: skip
