@@ -31,6 +31,7 @@ _HOME = {
     "DataSource": "source",
     "Local": "executor",
     "Checkpointed": "executor",
+    "Dask": "executor",
     "Aitken": "stopping",
     "Gain": "stopping",
     "Outcome": "stopping",
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
         ModelFileError,
     )
     from mixtura.estimators import GaussianMixture, GenerativeClassifier, MixtureModel
-    from mixtura.executor import Checkpointed, Local
+    from mixtura.executor import Checkpointed, Dask, Local
     from mixtura.families import (
         BetaPrior,
         DirichletPrior,

@@ -18,6 +18,7 @@ from mixtura.em import Fit, Step, Trace, estimate, fit_em
 from mixtura.errors import MixturaWarning, UsageError
 from mixtura.executor import Executor, Local, session
 from mixtura.families import Family
+from mixtura.families.base import SLICE_ROWS
 from mixtura.labelled import labelled_start
 from mixtura.mixture import Mixture
 from mixtura.prepare import known_rows, prepare, refuse_unseen
@@ -31,7 +32,7 @@ from mixtura.start import (
     portfolio,
     sample_limit,
 )
-from mixtura.stats import Array
+from mixtura.stats import Array, tree_sum
 from mixtura.stopping import Aitken, Gain, Outcome
 from mixtura.weighting import FREE, Weighting
 
@@ -285,17 +286,22 @@ class Closing:
 
     @classmethod
     def of(cls, mixture: Mixture, block: Block, n_threads: int = 1) -> Closing:
-        """Count one block, a slice at a time: (n, K) responsibilities never exist at once."""
-        result = cls(0.0, np.zeros(mixture.n_components))
+        """Count one block, a slice at a time: (n, K) responsibilities never exist at once.
+
+        Leaves of 1024 rows are added in their tree, so that blocks do not change the result.
+        """
+        n_components, leaves = mixture.n_components, []
         for rows, _, R in mixture.slices(block.X, n_threads):
             w = np.ones(len(R)) if block.w is None else block.w[rows]
             best = R.argmax(axis=1)
-            certainty = R[np.arange(len(R)), best]
-            result += cls(
-                float(w @ np.log(certainty)),
-                np.bincount(best, w, minlength=mixture.n_components).astype(float),
+            certainty = w * np.log(R[np.arange(len(R)), best])
+            starts = np.arange(0, len(R), SLICE_ROWS)
+            cells = np.arange(len(R)) // SLICE_ROWS * n_components + best
+            sizes = np.bincount(cells, w, minlength=len(starts) * n_components)
+            leaves += map(
+                cls, np.add.reduceat(certainty, starts).tolist(), sizes.reshape(-1, n_components)
             )
-        return result
+        return tree_sum(leaves)
 
 
 def _run(

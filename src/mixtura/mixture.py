@@ -11,6 +11,7 @@ import numpy as np
 
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families import Family
+from mixtura.families.base import SLICE_ROWS
 from mixtura.source import Block
 from mixtura.stats import Array, IntArray, Rows, Stats
 from mixtura.weighting import FREE, Weighting
@@ -145,7 +146,7 @@ class Mixture:
 
     def slices(self, X: Rows, n_threads: int = 1) -> Iterator[tuple[slice, Array, Array]]:
         """Rows, their log-density and responsibilities, for a bounded number of rows at a time."""
-        n = max(1024, SLICE_NUMBERS // self.n_components)
+        n = SLICE_ROWS * max(1, SLICE_NUMBERS // (SLICE_ROWS * self.n_components))
         for start in range(0, max(len(X), 1), n):
             rows = slice(start, start + n)
             yield rows, *self.posterior(X[rows], n_threads)

@@ -11,6 +11,7 @@ from mixtura.errors.data import DataError, DataTypeError, SupportError
 from mixtura.errors.results import (
     CheckpointError,
     DegenerateComponentError,
+    LedgerError,
     ModelFileError,
     NotConvergedError,
     ResourceError,
@@ -22,6 +23,7 @@ __all__ = [
     "DataError",
     "DataTypeError",
     "DegenerateComponentError",
+    "LedgerError",
     "MixturaError",
     "MixturaWarning",
     "ModelFileError",

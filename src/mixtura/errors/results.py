@@ -81,6 +81,31 @@ class CheckpointError(MixturaError):
         )
 
 
+class LedgerError(MixturaError):
+    """A pass did not see every block exactly once: its sums are no statistics of the data."""
+
+    exit_code = 7
+
+    @classmethod
+    def blocks(cls, expected: int, found: int) -> Self:
+        """Blocks are missing, or counted twice."""
+        how = "lost" if found > expected else "counted twice"
+        return cls.of(
+            "E501",
+            f"a block of the pass was {how} or out of place (block {expected} was next, {found} "
+            "came): no model is made of this. Run again; report it if it comes back.",
+        )
+
+    @classmethod
+    def rows(cls, expected: int, found: int) -> Self:
+        """Another number of rows than the data have."""
+        return cls.of(
+            "E501",
+            f"a pass saw {found} rows of {expected}: no model is made of this. "
+            "Run again; report it if it comes back.",
+        )
+
+
 class NotConvergedError(MixturaError):
     """A fit stopped before it converged, and the caller asked for convergence."""
 
@@ -157,4 +182,22 @@ class ResourceError(MixturaError):
             "E703",
             "memory ran out. Use fewer components or columns, or give the data as a file: "
             "files are read in blocks.",
+        )
+
+    @classmethod
+    def no_worker(cls, seconds: float) -> Self:
+        """All workers of a cluster are gone."""
+        return cls.of(
+            "E704",
+            f"the cluster had no worker for {seconds:g} s. What a checkpoint holds is kept: start "
+            "workers, and run again.",
+        )
+
+    @classmethod
+    def cluster(cls, problem: str) -> Self:
+        """The cluster gave up, or cannot be reached."""
+        return cls.of(
+            "E705",
+            f"the cluster could not finish a pass: {problem}. What a checkpoint holds is kept: "
+            "look at the workers (memory?), and run again.",
         )

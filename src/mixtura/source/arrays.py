@@ -83,7 +83,7 @@ class ArraySource(DataSource):
         self._cut = block_rows is not None or not _is_native(X)
         self._kept, self._n_dropped = kept, n_dropped
         self._name = name
-        self._memos: dict[int, Memo] = {}  # by first row of a block
+        self._memos: dict[tuple[int, int], Memo] = {}  # by first row and rows of a block
 
     @property
     def n_dropped(self) -> int:
@@ -108,13 +108,19 @@ class ArraySource(DataSource):
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """One part per block."""
-        n_rows = self._X.shape[0]
-        step = self.block_rows if self._cut else max(n_rows, 1)
+        return self._pieces(self.block_rows if self._cut else max(len(self._X), 1), first_row)
+
+    def parts(self) -> Sequence[Part]:
+        """One part per `block_rows` rows, so that they can be shared out."""
+        return self._pieces(self.block_rows, 0)
+
+    def _pieces(self, step: int, first_row: int) -> Sequence[Part]:
+        n_rows = len(self._X)
         whole = Block(self._X, self._w, 0, self._labels)
         room = MEMO_BYTES // max(1, -(-n_rows // step))
         parts = []
         for start in range(0, n_rows, step):
-            memo = self._memos.setdefault(start, Memo(room))
+            memo = self._memos.setdefault((start, step), Memo(room))
             block = replace(whole.rows(start, start + step), memo=memo)
             parts.append(ArrayPart(block, first_row))
         return parts
@@ -161,6 +167,11 @@ class ArrayPart(Part):
             X = np.asarray(X, dtype=np.float64)
         first_row = self.first_row + self.block.first_row
         yield Block(X, self.block.w, first_row, self.block.labels, self.block.memo)
+
+    @property
+    def n_blocks(self) -> int:
+        """One."""
+        return 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the name of a mapped file, not its contents."""

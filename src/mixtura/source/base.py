@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +115,26 @@ class Part(ABC):
     @abstractmethod
     def blocks(self) -> Iterator[Block]:
         """Read the blocks, in order."""
+
+    @property
+    def n_blocks(self) -> int | None:
+        """Number of blocks; None where only reading can tell."""
+        return None
+
+    def count(self) -> Count:
+        """Read the blocks and count."""
+        n_rows = n_blocks = 0
+        for block in self.blocks():
+            n_rows, n_blocks = n_rows + block.n_rows, n_blocks + 1
+        return Count(n_blocks, n_rows, n_rows)
+
+
+class Count(NamedTuple):
+    """What reading a part tells: blocks, rows, and rows before some were left out."""
+
+    n_blocks: int
+    n_rows: int
+    n_read: int
 
 
 class DataSource(ABC):
@@ -248,6 +268,11 @@ class DataSource(ABC):
     def nothing(self) -> DataError:
         """Make the error that there is no row."""
         return DataError.empty("the rows without missing values" if self.n_dropped else "the data")
+
+    def learn(self, stream: int, n_rows: int, n_read: int) -> None:
+        """Take in how many rows a stream has, and how many before some were left out."""
+        del n_read
+        self._remember(stream, n_rows)
 
     def offset(self, stream: int) -> int:
         """Count the rows before a stream; streams not counted yet count as empty."""

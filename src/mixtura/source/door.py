@@ -18,6 +18,7 @@ from mixtura.source.csv_files import CsvFormat, guessed_numbers
 from mixtura.source.drop import AttachedSource, DroppingSource
 from mixtura.source.files import FileFormat, FileSource
 from mixtura.source.frames import as_frame, frame_column, frame_source
+from mixtura.source.partitions import PartitionSource, is_collection
 from mixtura.source.paths import (
     ArrowObject,
     DataFile,
@@ -120,6 +121,12 @@ def as_source(
         labels if isinstance(labels, str) else None,
     )
     checked_block_rows(block_rows, 1)
+    if is_collection(data):
+        options = {
+            "columns": request.columns, "drop": request.drop, "weights": weights,
+            "labels": labels, "missing": missing,
+        }  # fmt: skip
+        return PartitionSource(data, options, block_rows)
     dropping = missing == "drop"
     frame = None if _is_paths(data) or isinstance(data, np.ndarray | DataSource) else as_frame(data)
     source: DataSource

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixtura.source.arrays import digest, finite_rows
-from mixtura.source.base import Block, DataSource, Labels, Part, Weights, regroup
+from mixtura.source.base import Block, Count, DataSource, Labels, Part, Weights, regroup
 
 
 class DroppingSource(DataSource):
@@ -71,6 +71,11 @@ class DroppingSource(DataSource):
         parts = self._base.stream_parts(stream, self._base.offset(stream))
         return [DroppingPart(tuple(parts), first_row, self.block_rows)]
 
+    def learn(self, stream: int, n_rows: int, n_read: int) -> None:
+        """Take in how many rows are left of a stream; the base learns how many it has."""
+        super().learn(stream, n_rows, n_read)
+        self._base.learn(stream, n_read, n_read)
+
     def stream_blocks(self, stream: int, first_row: int) -> Iterator[Block]:
         """Blocks of one stream; the base learns its own number of rows on the way."""
         n_rows = 0
@@ -107,6 +112,15 @@ class DroppingPart(Part):
         """Read, leave out, and cut into blocks."""
         raw = (block for part in self.parts for block in part.blocks())
         return regroup(_without_gaps(raw), self.block_rows, self.first_row)
+
+    def count(self) -> Count:
+        """Read, and count rows before and after."""
+        n_rows = n_read = 0
+        for part in self.parts:
+            for block in part.blocks():
+                n_read += block.n_rows
+                n_rows += int(_complete(block).sum())
+        return Count(-(-n_rows // self.block_rows), n_rows, n_read)
 
 
 class AttachedSource(DataSource):
@@ -176,6 +190,13 @@ class AttachedPart(Part):
     labels: Labels | None
     start: int  # index in the base of the first of these weights
     shift: int  # of row numbers
+
+    @property
+    def n_blocks(self) -> int | None:
+        """Number of blocks of the parts."""
+        numbers = [part.n_blocks for part in self.parts]
+        known = [n for n in numbers if n is not None]
+        return sum(known) if len(known) == len(numbers) else None
 
     def blocks(self) -> Iterator[Block]:
         """Read the base and attach."""

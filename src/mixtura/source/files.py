@@ -199,6 +199,13 @@ class FilePart(Part):
         pieces = self._pieces(self.form.batches(self.file, self.layout, names, self.rows))
         yield from regroup(pieces, self.block_rows, self.first_row)
 
+    @property
+    def n_blocks(self) -> int | None:
+        """Number of blocks, where the file tells its rows."""
+        if self.layout.n_rows == 0:
+            return 0
+        return None if self.rows is None else -(-len(self.rows) // self.block_rows)
+
     def _pieces(self, batches: Iterator[Batch]) -> Iterator[Block]:
         at = self.first_row
         for batch in batches:

@@ -61,6 +61,11 @@ class HeldBlocks(Part):
         """The blocks, in order."""
         return iter(self.held)
 
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.held)
+
 
 class HeldSource(DataSource):
     """The blocks of another source, in memory; it still knows where its rows came from."""
@@ -69,7 +74,7 @@ class HeldSource(DataSource):
         n_rows = sum(block.n_rows for block in held)
         super().__init__(origin.columns, [n_rows], block_rows=origin.block_rows, whole=origin.whole)
         self._origin = origin
-        self._part = HeldBlocks(held)
+        self._parts = [HeldBlocks((block,)) for block in held]
 
     @property
     def n_dropped(self) -> int | None:
@@ -91,8 +96,8 @@ class HeldSource(DataSource):
         return self._origin.identity()
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
-        """All blocks, as one part."""
-        return [self._part]
+        """One part per block."""
+        return self._parts
 
     def stream_name(self, stream: int) -> str:
         """Name of the data in error messages."""
