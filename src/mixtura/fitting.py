@@ -290,7 +290,8 @@ class Closing:
 
         Leaves of 1024 rows are added in their tree, so that blocks do not change the result.
         """
-        n_components, leaves = mixture.n_components, []
+        n_components = mixture.n_components
+        leaves: list[Closing] = []
         for rows, _, R in mixture.slices(block.X, n_threads):
             w = np.ones(len(R)) if block.w is None else block.w[rows]
             best = R.argmax(axis=1)

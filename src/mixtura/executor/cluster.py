@@ -7,7 +7,7 @@ import pickle
 import secrets
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,7 @@ FAN_IN = 16
 SMALL_BYTES = 1 << 20
 
 #: Times that a pass is made again after the cluster lost what was sent to it.
-RETRIES = 3
+RETRIES = 5
 
 
 @dataclass(frozen=True)
@@ -84,27 +84,29 @@ class Dask:
         for attempt in itertools.count(1):
             try:
                 placed = self._placed.get(source)
-                if placed is None:
+                if placed is None or placed.is_out_of_date():
                     placed = self._placed[source] = _place(source, self)
-                share: Share[T] = self.result(placed.submit(task))
+                share: Share[T] = self.result(placed.submit(task), placed.workers)
                 return settled(share, placed.n_blocks, placed.n_rows)
             except KilledWorker as error:
                 raise ResourceError.cluster(str(error)) from None
-            except CancelledError as error:  # what was sent to a lost worker is lost with it
+            except (CancelledError, _MovedError) as error:  # what lost workers had is lost too
                 self._placed.pop(source, None)
                 if attempt > RETRIES or self.client.status != "running":
                     raise ResourceError.cluster(f"its data were lost ({error})") from None
         raise AssertionError
 
-    def result(self, future: Any) -> Any:
-        """Wait for a result, as long as there are workers."""
+    def result(self, future: Any, homes: frozenset[str] = frozenset()) -> Any:
+        """Wait for a result, as long as there are workers, and of those in `homes` if given."""
         alone_since: float | None = None
         try:
             while not _arrived(future):
                 if self.client.status != "running":
                     future.result(timeout=1)
-                if self.workers():
+                workers = self.workers()
+                if workers:
                     alone_since = None
+                    _refuse_strangers(homes, workers)
                 elif alone_since is None:
                     alone_since = time.monotonic()
                 else:
@@ -136,6 +138,15 @@ class Dask:
             self._despair(began)
             time.sleep(0.1)
         return [w for w, n in workers.items() for _ in range(n * SHARES_PER_THREAD)]
+
+
+class _MovedError(Exception):
+    """All workers were replaced: the scheduler does not give them what was meant for others."""
+
+
+def _refuse_strangers(homes: frozenset[str], workers: Iterable[str]) -> None:
+    if homes and homes.isdisjoint(workers):
+        raise _MovedError("all workers were replaced")
 
 
 def _arrived(future: Any, seconds: float = 1.0) -> bool:
@@ -192,7 +203,8 @@ class _Bundle:
     parts: Any
     partitions: list[Any] | None
     worker: str
-    first: int = 0
+    first: int
+    light: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,15 +214,29 @@ class _Placed:
     executor: Dask
     name: str
     bundles: Sequence[_Bundle]
+    seats: frozenset[str]  # all workers at that time
     n_blocks: int
     n_rows: int
+    light: bool  # nothing but descriptions of parts is on the workers
     passes: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def workers(self) -> frozenset[str]:
+        """Workers that have parts."""
+        return frozenset(bundle.worker for bundle in self.bundles)
+
+    def is_out_of_date(self) -> bool:
+        """Whether workers came or went, and moving is cheap, or nobody is left."""
+        workers = frozenset(self.executor.workers())
+        changed = self.seats != workers
+        return bool(workers) and changed and (self.light or workers.isdisjoint(self.workers))
 
     def submit(self, task: Task[Any]) -> Any:
         """Send a task to all parts; the future of the sum."""
         client = self.executor.client
         key = f"mixtura-{self.name}-{next(self.passes)}"
-        sent = client.scatter(task, broadcast=True, hash=False)
+        # a task of its own, which can be made again: workers hand it on among themselves
+        sent = client.submit(pickle.loads, _pickled(task), key=f"{key}-task")
         shares = [
             client.submit(
                 _work, bundle.parts, bundle.partitions, sent, bundle.first,
@@ -251,11 +277,12 @@ def _place(source: DataSource, executor: Dask) -> _Placed:
         parts = source.parts()
     bundles, first = [], 0
     for group, held, worker in zip(groups, partitions, workers, strict=True):
-        content = _sent([_bare(parts[i]) for i in group], client, worker)
-        bundles.append(_Bundle(content, held, worker, first))
+        content, light = _sent([_bare(parts[i]) for i in group], client, worker)
+        bundles.append(_Bundle(content, held, worker, first, light and held is None))
         first += sum(counts[i] or 0 for i in group)
     assert source.n_rows is not None
-    return _Placed(executor, name, bundles, first, source.n_rows)
+    light = all(bundle.light for bundle in bundles)
+    return _Placed(executor, name, bundles, frozenset(seats), first, source.n_rows, light)
 
 
 def _parts(source: DataSource) -> Sequence[Part]:
@@ -292,14 +319,18 @@ def _bare(part: Part) -> Part:
     return part.holding(None) if isinstance(part, PartitionPart) else part
 
 
-def _sent(parts: list[Part], client: Any, worker: str) -> Any:
-    """Parts on a worker: what is large once, by itself; what is small can be made again."""
-    content = pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
+def _sent(parts: list[Part], client: Any, worker: str) -> tuple[Any, bool]:
+    """Parts on a worker, and whether they are small: then the scheduler can send them again."""
+    content = _pickled(parts)
     if len(content) <= SMALL_BYTES:
-        return client.submit(pickle.loads, content, **_on(worker))
+        return client.submit(pickle.loads, content, **_on(worker)), True
     del content
     (future,) = client.scatter([parts], workers=[worker], hash=False)
-    return future
+    return future, False
+
+
+def _pickled(value: Any) -> bytes:
+    return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _teach(source: DataSource, counts: Sequence[Count]) -> None:
