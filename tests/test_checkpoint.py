@@ -52,7 +52,7 @@ def rows():
 
 def fit(X, executor, **options):
     source = as_source(X, block_rows=BLOCK)
-    settings = {"n_starts": 3, "max_iter": 40, "seed": 1, **options}
+    settings = {"n_starts": 3, "max_iter": 14, "seed": 1, **options}
     return fit_mixture(Gaussian(2), source, 3, executor=executor, **settings)
 
 
