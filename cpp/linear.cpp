@@ -58,10 +58,6 @@ Work work_of(const LinearShape& shape, Index n_rows) {
     return {n_rows, (double(shape.n_components) * per_component + columns) / 2e10};
 }
 
-Index row_count(const LinearRows& rows) {
-    return rows.plain.n_columns > 0 ? rows.plain.n_rows : rows.codes.n_rows;
-}
-
 // The first row of all with a code that is none, found by any number of threads.
 class FirstBadRow {
   public:
@@ -84,7 +80,7 @@ class FirstBadRow {
 
 void linear_pass(const LinearModel& model, const LinearRows& rows, const Execution& how,
                  double* statistics) {
-    const Index n_rows = row_count(rows);
+    const Index n_rows = rows.plain.n_rows;
     check_labels(rows.labels, n_rows, model.shape.n_components);
     const Variant& variant = *how.variant;
     const Storage storage(model, variant);
@@ -106,7 +102,7 @@ void linear_score(const LinearModel& model, const LinearRows& rows, const Execut
     const Storage storage(model, variant);
     const LinearPlan& plan = storage.plan;
     FirstBadRow bad;
-    for_each_chunk(work_of(plan.shape, row_count(rows)), how, [&]() -> ChunkTask {
+    for_each_chunk(work_of(plan.shape, rows.plain.n_rows), how, [&]() -> ChunkTask {
         std::shared_ptr<double[]> scratch(make_buffer(variant.linear_scratch_size(plan.shape)));
         return [&, scratch](Span span) {
             bad.note(variant.linear_score_chunk(plan, rows, span, scratch.get(), scores));

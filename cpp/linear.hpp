@@ -11,6 +11,7 @@ namespace mixtura {
 // then those of each column of codes.
 struct LinearShape {
     Index n_components, n_plain, n_codes, n_levels;  // levels of all columns of codes together
+    bool has_offsets = false;
 
     Index total_size() const { return n_plain + n_levels; }
     Index total_at() const { return n_components; }
@@ -30,6 +31,8 @@ struct LinearRows {
     const double* base;          // (n) log h(x) in nats, or null: all zero
     const double* weights;       // (n), or null: all one
     const std::int32_t* labels;  // (n), -1 unknown, or null
+    Matrix offsets;              // (n, K) nats, what other columns add to log p_k, if there are any
+    double* responsibilities;    // (n, K) where they go for other columns' sums, times weights; or null
 };
 
 // In base 2, and with components side by side for each level; rows of `table` are padded.

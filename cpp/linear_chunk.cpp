@@ -19,7 +19,7 @@ constexpr Index column_slot = (plain_columns + lanes - 1) / lanes * lanes;
 // The arrays of one block, and the sums of the chunk it belongs to.
 struct LinearScratch {
     Scratch block;
-    double *code_values, *column_sums, *level_sums, *weights;
+    double *offsets, *code_values, *column_sums, *level_sums, *weights;
     std::int32_t* places;  // of each code in the table, column by column
     Index n_tiles, bad_row = -1;
     Upcoming upcoming_codes;
@@ -27,6 +27,7 @@ struct LinearScratch {
     LinearScratch(const LinearShape& shape, Index row_size, const Layout& layout, Carver& carver)
         : block(block_shape(shape), layout, carver),
           n_tiles((shape.n_plain + plain_columns - 1) / plain_columns) {
+        offsets = carver.take(shape.has_offsets ? shape.n_components * layout.x_stride : 0);
         code_values = carver.take(shape.n_codes * layout.x_stride);
         column_sums = carver.take(shape.n_components * n_tiles * column_slot);
         level_sums = carver.take(shape.n_levels * row_size);
@@ -76,6 +77,9 @@ void load_block(const LinearPlan& plan, const LinearRows& rows, const Layout& la
         load_rows(rows.codes, span, n_filled, s.code_values, layout.x_stride);
         s.upcoming_codes = after(rows.codes, span);
         find_places(plan, layout, span, n_filled, s);
+    }
+    if (plan.shape.has_offsets) {
+        load_rows(rows.offsets, span, n_filled, s.offsets, layout.x_stride);
     }
 }
 
@@ -142,6 +146,18 @@ void add_codes(const LinearPlan& plan, const Layout& layout, const std::int32_t*
     }
 }
 
+// Adds what other columns say; a density of zero stays finite.
+void add_offsets(const LinearPlan& plan, const Layout& layout, const double* offsets,
+                 double* out) {
+    constexpr double log2_e = 1.4426950408889634;
+    const Vec least = splat(impossible);
+    for (Index k = 0; k < plan.shape.n_components; ++k, offsets += layout.x_stride) {
+        for (Index v = 0; v < layout.panel; v += lanes, out += lanes) {
+            store(out, load(out) + greater_of(load(offsets + v) * log2_e, least));
+        }
+    }
+}
+
 void block_log_densities(const LinearPlan& plan, const Layout& layout, Index n_panels,
                          const LinearScratch& s) {
     const Index n_components = plan.shape.n_components, panel = layout.panel;
@@ -156,8 +172,9 @@ void block_log_densities(const LinearPlan& plan, const Layout& layout, Index n_p
         }
         ragged_product<linear_rows - 1>(plan, x, layout.x_stride, k, p + k * panel);
         if (plan.shape.n_codes > 0) add_codes(plan, layout, s.places + g * panel, p);
+        if (plan.shape.has_offsets) add_offsets(plan, layout, s.offsets + g * panel, p);
         for (Index v = 0; v < panel; v += lanes) {
-            Vec top = splat(impossible);
+            Vec top = splat(-1e308);
             for (k = 0; k < n_components; ++k) top = greater_of(load(p + k * panel + v), top);
             store(s.block.row_max + g * panel + v, top);
         }
@@ -218,10 +235,14 @@ void add_levels(const LinearPlan& plan, const Layout& layout, Index n_rows,
 }
 
 void add_block(const LinearPlan& plan, const Layout& layout, Index n_panels, Index count,
-               const LinearScratch& s) {
+               double* responsibilities, const LinearScratch& s) {
     const Index n_plain = plan.shape.n_plain, n_rows = round_up(count, lanes);
-    for (Index k = 0; k < plan.shape.n_components; ++k) {
+    const Index n_components = plan.shape.n_components;
+    for (Index k = 0; k < n_components; ++k) {
         s.weights[k] += gather_responsibilities(layout, n_panels, k, s.block);
+        for (Index n = 0; responsibilities && n < count; ++n) {
+            responsibilities[n * n_components + k] = s.block.r[n];
+        }
         double* sums = s.column_sums + k * s.n_tiles * column_slot;
         for (Index j = 0; j < n_plain; j += plain_columns, sums += column_slot) {
             const int width = n_plain - j < plain_columns ? int(n_plain - j) : plain_columns;
@@ -287,7 +308,8 @@ Index linear_chunk(const LinearPlan& plan, const LinearRows& rows, Span chunk, d
         exponentiate<plain_vectors / 2>(layout, n_components, n_panels, s.block);
         if (labels) apply_labels(layout, n_components, labels, count, s.block);
         finish_rows(layout, n_components, rows.weights != nullptr, span, n_panels, s.block, totals);
-        add_block(plan, layout, n_panels, count, s);
+        double* out = rows.responsibilities;
+        add_block(plan, layout, n_panels, count, out ? out + span.first * n_components : out, s);
     }
     unpack(plan, s, leaf);
     double* scalars = leaf + plan.shape.scalars_at();

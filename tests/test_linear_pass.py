@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 
 from mixtura import Local, _kernel, as_source
-from mixtura.families import Categorical, Poisson, PoissonParams
+from mixtura.families import Categorical, Gaussian, Poisson, PoissonParams
 from mixtura.families.base import Family
 from mixtura.families.categorical import CategoricalParams
 from mixtura.families.gamma import Gamma, GammaParams
 from mixtura.families.linear import SLICE_ROWS
+from mixtura.families.negative_binomial import NegativeBinomial, NegativeBinomialParams
+from mixtura.families.part import Part
+from mixtura.families.product import Product
 from mixtura.mixture import Mixture
 from mixtura.source import Block, hold
 from mixtura.source.base import Memo
@@ -257,3 +260,72 @@ def test_whole_numbers_are_scored():
     mixture = MIXTURES[0]
     X, _ = mixture.sample(10, np.random.default_rng(6))
     np.testing.assert_array_equal(mixture.log_density(X.astype(int)), mixture.log_density(X))
+
+
+# ---- products ----
+
+
+def products():
+    """Parts of all three kinds, the codes not last, and one whose density is not linear."""
+    rng = np.random.default_rng(7)
+    shares = np.hstack([rng.dirichlet(np.ones(L), size=4) for L in (2, 3)])
+    scatter = 0.3 * rng.normal(size=(4, 2, 2)) + np.eye(2)
+    full, narrow = Gaussian(2), Gaussian(1)
+    parts = {
+        "gaussian": (full, full.params(rng.normal(size=(4, 2)), scatter @ scatter.mT)),
+        "categorical": (Categorical(2, (2, 3)), CategoricalParams(shares)),
+        "poisson": (Poisson(2), PoissonParams(rng.uniform(0.5, 9, (4, 2)))),
+        "gamma": (
+            Gamma(1), GammaParams(rng.uniform(1, 5, (4, 1)), rng.uniform(1, 5, (4, 1)))
+        ),
+        "narrow": (narrow, narrow.params(rng.normal(size=(4, 1)), rng.uniform(1, 2, (4, 1, 1)))),
+        "negative_binomial": (
+            NegativeBinomial(1),
+            NegativeBinomialParams(rng.uniform(1, 5, (4, 1)), rng.uniform(1, 5, (4, 1))),
+        ),
+    }  # fmt: skip
+    for names in (
+        ("gaussian", "categorical", "poisson", "gamma", "narrow"),
+        ("poisson", "categorical", "gamma"),
+        ("narrow", "gaussian"),
+        ("negative_binomial", "gamma"),
+    ):
+        at, made, arrays = 0, [], []
+        for name in names:
+            family, params = parts[name]
+            made.append(Part(tuple(range(at, at + family.n_features)), family))
+            arrays.append(params)
+            at += family.n_features
+        order = np.random.default_rng(at).permutation(at)  # columns of a part lie anywhere
+        made = [replace(p, columns=tuple(int(order[j]) for j in p.columns)) for p in made]
+        family = Product(tuple(made))
+        yield Mixture(family, np.array([0.1, 0.2, 0.3, 0.4]), family.params(arrays))
+
+
+PRODUCTS = list(products())
+
+
+@pytest.mark.parametrize("mixture", PRODUCTS, ids=lambda m: m.family.describe())
+def test_products_agree_with_their_formulas(mixture):
+    X, labels = mixture.sample(3000, np.random.default_rng(8))
+    known = np.where(np.arange(3000) % 5 == 0, labels, -1).astype(np.int32)
+    block = Block(X, np.random.default_rng(9).uniform(0, 2, 3000), labels=known)
+    by_formulas = Family.expect(mixture.family, mixture.params, mixture.log_weights, block)
+    got = mixture.expect(block, 2)
+    assert got.total.shape == by_formulas.total.shape
+    for a, b in zip(numbers(got), numbers(by_formulas), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-9)
+    slow = Family.posterior(mixture.family, mixture.params, mixture.log_weights, X)
+    for a, b in zip(mixture.posterior(X), slow, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("mixture", PRODUCTS, ids=lambda m: m.family.describe())
+def test_bits_of_products_do_not_depend_on_threads_or_blocks(mixture):
+    X, _ = mixture.sample(2 * SLICE_ROWS + 100, np.random.default_rng(10))
+    expected = numbers(mixture.expect(Block(X)))
+    for source in (as_source(X), hold(as_source(X, block_rows=1024))):
+        for n_threads in (2, 1):
+            got = numbers(Local(n_threads).reduce(mixture.expect, source))
+            for a, b in zip(got, expected, strict=True):
+                np.testing.assert_array_equal(a, b)

@@ -51,6 +51,8 @@ def linear_pass(
     constants: Array,
     eta: Array,
     n_threads: int,
+    offsets: Array | None = None,
+    responsibilities: Array | None = None,
 ) -> tuple[Array, Array, float, float, float]: ...
 def linear_score(
     plain: Rows,
@@ -62,6 +64,7 @@ def linear_score(
     n_threads: int,
     log_density: Array,
     responsibilities: Array | None = None,
+    offsets: Array | None = None,
 ) -> None: ...
 def variant() -> str: ...
 def variants() -> list[str]: ...

@@ -79,6 +79,8 @@ class Family(ABC, Generic[P]):
         Statistics are taken about the current parameters: an estimate from
         labels is made in two passes, the second about the first's means. Such a
         family says in `recentre` how to move statistics to other parameters.
+    sums_leaves : bool
+        `accumulate` adds rows leaf by leaf of the merge tree, however many it is given.
     needs_profile : bool
         `adapted` wants the place and scale of the data.
     has_box : bool
@@ -94,8 +96,14 @@ class Family(ABC, Generic[P]):
     closed_form: ClassVar[bool] = True
     independent: ClassVar[bool] = False
     centred: ClassVar[bool] = False
+    sums_leaves: ClassVar[bool] = False
     needs_profile: ClassVar[bool] = False
     has_box: ClassVar[bool] = True
+
+    @property
+    def is_linear(self) -> bool:
+        """Log-densities are linear in features of a row that do not depend on parameters."""
+        return False
 
     @property
     def shared_arrays(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -36,6 +37,11 @@ class Terms(NamedTuple):
     codes: Rows  # (n, c)
     base: Array | None  # (n,) log h(x) in nats; None: zero
 
+    def rows(self, start: int, stop: int) -> Terms:
+        """Terms of some of the rows, as views."""
+        base = None if self.base is None else self.base[start:stop]
+        return Terms(self.plain[start:stop], self.codes[start:stop], base)
+
 
 class Coefficients(NamedTuple):
     """What multiplies the terms, for K components."""
@@ -53,40 +59,86 @@ class HasTerms(Hashable, Protocol):
         ...
 
 
-def expect(family: HasTerms, by: Coefficients, block: Block, n_threads: int) -> Stats:
-    """E step and statistics of a block; the statistics of plain features come first."""
+class Others(Protocol):
+    """Columns whose log-density is not linear in features."""
+
+    def log_density(self, X: Rows) -> Array:
+        """What they add to the log-density of each component, (n, K), in nats."""
+        ...
+
+    def accumulate(self, X: Rows, R: Array) -> Stats:
+        """Compute their statistics, under responsibilities times weights R (n, K)."""
+        ...
+
+
+def expect(
+    family: HasTerms,
+    by: Coefficients,
+    block: Block,
+    n_threads: int,
+    others: Others | None = None,
+) -> Stats:
+    """E step and statistics of a block: of plain features, then of codes, then of others."""
     terms = _whole_terms(family, block, n_threads)
-    if terms is not None:
+    if terms is not None and others is None:
         return _pass(by, terms, block, n_threads)
-    parts = [block.rows(at, at + SLICE_ROWS) for at in range(0, block.n_rows, SLICE_ROWS)]
-    work = partial(_pass_of_part, family, by)
-    if n_threads == 1 or len(parts) < 2:
-        return tree_sum(map(work, parts))
+    starts = range(0, block.n_rows, SLICE_ROWS)
+    work = partial(_pass_of_slice, family, by, terms, others, block)
+    if n_threads == 1 or len(starts) < 2:
+        return tree_sum(map(work, starts))
     with ThreadPoolExecutor(n_threads) as pool:
-        return tree_sum(pool.map(work, parts))
+        return tree_sum(pool.map(work, starts))
 
 
-def posterior(family: HasTerms, by: Coefficients, X: Rows, n_threads: int) -> tuple[Array, Array]:
+def posterior(
+    family: HasTerms,
+    by: Coefficients,
+    X: Rows,
+    n_threads: int,
+    others: Others | None = None,
+) -> tuple[Array, Array]:
     """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
     own = X if X.dtype in (np.float64, np.float32) else np.asarray(X, dtype=float)
     plain, codes, base = family.terms(own)
     log_density, R = np.empty(len(X)), np.empty((len(X), len(by.constants)))
     _kernel.linear_score(
-        plain, codes, _levels(by), base, by.constants, _flat(by.eta), n_threads, log_density, R
-    )
+        plain, codes, _levels(by), base, by.constants, _flat(by.eta), n_threads, log_density, R,
+        None if others is None else others.log_density(own),
+    )  # fmt: skip
     return log_density, R
 
 
-def _pass(by: Coefficients, terms: Terms, block: Block, n_threads: int) -> Stats:
+def _pass(
+    by: Coefficients,
+    terms: Terms,
+    block: Block,
+    n_threads: int,
+    offsets: Array | None = None,
+    R: Array | None = None,
+) -> Stats:
     weight, total, loglik, entropy, mass = _kernel.linear_pass(
         terms.plain, terms.codes, _levels(by), terms.base, block.w, block.labels, by.constants,
-        _flat(by.eta), n_threads,
+        _flat(by.eta), n_threads, offsets, R,
     )  # fmt: skip
     return Stats(weight, total, np.zeros(0), loglik, entropy, mass)
 
 
-def _pass_of_part(family: HasTerms, by: Coefficients, part: Block) -> Stats:
-    return _pass(by, family.terms(part.X), part, 1)
+def _pass_of_slice(
+    family: HasTerms,
+    by: Coefficients,
+    whole: Terms | None,
+    others: Others | None,
+    block: Block,
+    start: int,
+) -> Stats:
+    part = block.rows(start, start + SLICE_ROWS)
+    terms = family.terms(part.X) if whole is None else whole.rows(start, start + SLICE_ROWS)
+    if others is None:
+        return _pass(by, terms, part, 1)
+    R = np.empty((part.n_rows, len(by.constants)))
+    stats = _pass(by, terms, part, 1, others.log_density(part.X), R)
+    own = others.accumulate(part.X, R)
+    return replace(stats, total=np.hstack([stats.total, own.total]), shared=own.shared)
 
 
 def _levels(by: Coefficients) -> np.ndarray[tuple[int], np.dtype[np.int32]]:

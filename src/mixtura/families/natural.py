@@ -70,7 +70,7 @@ class ExponentialFamily(Family[P]):
 
     def expect(self, params: P, log_weights: Array, block: Block, n_threads: int = 1) -> Stats:
         """E step and statistics of one block in one compiled pass."""
-        if not self._is_linear:
+        if not self.is_linear:
             return super().expect(params, log_weights, block, n_threads)
         return linear.expect(self, self._coefficients(params, log_weights), block, n_threads)
 
@@ -78,7 +78,7 @@ class ExponentialFamily(Family[P]):
         self, params: P, log_weights: Array, X: Rows, n_threads: int = 1
     ) -> tuple[Array, Array]:
         """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
-        if not self._is_linear:
+        if not self.is_linear:
             return super().posterior(params, log_weights, X, n_threads)
         return linear.posterior(self, self._coefficients(params, log_weights), X, n_threads)
 
@@ -87,8 +87,8 @@ class ExponentialFamily(Family[P]):
         return Coefficients(log_weights - A, eta, self.code_levels)
 
     @property
-    def _is_linear(self) -> bool:
-        """Whether the formulas of this class are all there is to a subclass."""
+    def is_linear(self) -> bool:
+        """The formulas of this class are all there is to a subclass."""
         own = type(self)
         return (
             own.log_density is ExponentialFamily.log_density

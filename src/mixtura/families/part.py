@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from mixtura.families.base import Family
-from mixtura.stats import Array
+from mixtura.stats import Array, Rows
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Part:
     columns: tuple[int, ...]
     family: Family[Any]
 
-    def of(self, X: Array) -> Array:
+    def of(self, X: Rows) -> Array:
         """These columns of rows X (n, d), as an array of their own."""
-        return np.ascontiguousarray(X[:, list(self.columns)])
+        return np.ascontiguousarray(X[:, list(self.columns)], dtype=float)
 
     def document(self) -> dict[str, Any]:
         """Columns and family as plain JSON values."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mixtura.errors import UsageError
+from mixtura.families import linear
 from mixtura.families.base import Family, Profile
 from mixtura.families.named import NamedArrays
 from mixtura.families.part import Part
+from mixtura.families.parts_pass import LinearParts, OtherParts, places
 from mixtura.families.shown import Shown
 from mixtura.families.support import Fault, Remark
-from mixtura.stats import Array, BoolArray, IntArray, Stats
+from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats
+
+if TYPE_CHECKING:
+    from mixtura.source import Block
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,21 @@ class Product(Family[NamedArrays]):
             total = term if total is None else total + term
         assert total is not None
         return total
+
+    def expect(
+        self, params: NamedArrays, log_weights: Array, block: Block, n_threads: int = 1
+    ) -> Stats:
+        """E step and statistics of one block, the linear parts in one compiled pass."""
+        by, others = self._door(params, log_weights)
+        stats = linear.expect(self._linear, by, block, n_threads, others)
+        return replace(stats, total=np.ascontiguousarray(stats.total[:, self._places]))
+
+    def posterior(
+        self, params: NamedArrays, log_weights: Array, X: Rows, n_threads: int = 1
+    ) -> tuple[Array, Array]:
+        """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
+        by, others = self._door(params, log_weights)
+        return linear.posterior(self._linear, by, X, n_threads, others)
 
     def accumulate(self, params: NamedArrays | None, X: Array, R: Array) -> Stats:
         """Statistics of the parts, side by side."""
@@ -372,6 +392,25 @@ class Product(Family[NamedArrays]):
             for i, part in enumerate(self.parts)
             for name in part.family.params_type._fields  # type: ignore[attr-defined]
         )
+
+    @cached_property
+    def _linear(self) -> LinearParts:
+        return LinearParts(tuple(part for part in self.parts if part.family.is_linear))
+
+    @cached_property
+    def _places(self) -> IntArray:
+        return places(self.parts, [size for size, _ in self._sizes])
+
+    def _door(
+        self, params: NamedArrays, log_weights: Array
+    ) -> tuple[linear.Coefficients, OtherParts | None]:
+        """What multiplies the terms of linear parts, and the other parts, if there are any."""
+        pairs = list(self._with(params))
+        by = self._linear.coefficients(
+            [own for part, own in pairs if part.family.is_linear], log_weights
+        )
+        rest = [pair for pair in pairs if not pair[0].family.is_linear]
+        return by, OtherParts(*zip(*rest, strict=True)) if rest else None
 
     @cached_property
     def _sizes(self) -> tuple[tuple[int, int], ...]:

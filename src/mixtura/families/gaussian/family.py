@@ -86,6 +86,7 @@ class Gaussian(Family[GaussianParams]):
         "sits on the covariance floor: its likelihood is bounded by the floor"
     )
     centred: ClassVar[bool] = True
+    sums_leaves: ClassVar[bool] = True
     needs_profile: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
