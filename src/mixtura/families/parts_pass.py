@@ -5,15 +5,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from mixtura import _kernel
+from mixtura.families import linear
 from mixtura.families.linear import Coefficients, Terms
 from mixtura.families.natural import ExponentialFamily
 from mixtura.families.part import Part
 from mixtura.stats import Array, IntArray, Rows, Stats, tree_sum
+
+if TYPE_CHECKING:
+    from mixtura.source import Block
+
+
+@dataclass(frozen=True, eq=False)
+class PartsPass:
+    """The data pass of a product.
+
+    Parameters
+    ----------
+    parts : tuple of Part
+        All of them.
+    sizes : tuple of int
+        Size of each part's own statistics.
+    """
+
+    parts: tuple[Part, ...]
+    sizes: tuple[int, ...]
+
+    def expect(
+        self, params: Sequence[Any], log_weights: Array, block: Block, n_threads: int
+    ) -> Stats:
+        """E step and statistics of one block, in the order of the parts."""
+        by, others = self._prepared(params, log_weights)
+        stats = linear.expect(self._linear, by, block, n_threads, others)
+        return replace(stats, total=np.ascontiguousarray(stats.total[:, self._places]))
+
+    def posterior(
+        self, params: Sequence[Any], log_weights: Array, X: Rows, n_threads: int
+    ) -> tuple[Array, Array]:
+        """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
+        by, others = self._prepared(params, log_weights)
+        return linear.posterior(self._linear, by, X, n_threads, others)
+
+    def _prepared(
+        self, params: Sequence[Any], log_weights: Array
+    ) -> tuple[Coefficients, OtherParts | None]:
+        """What multiplies the terms of linear parts, and the other parts, if there are any."""
+        pairs = list(zip(self.parts, params, strict=True))
+        own = [own for part, own in pairs if part.family.is_linear]
+        rest = [pair for pair in pairs if not pair[0].family.is_linear]
+        others = OtherParts(*zip(*rest, strict=True)) if rest else None
+        return self._linear.coefficients(own, log_weights), others
+
+    @cached_property
+    def _linear(self) -> LinearParts:
+        return LinearParts(tuple(part for part in self.parts if part.family.is_linear))
+
+    @cached_property
+    def _places(self) -> IntArray:
+        return places(self.parts, self.sizes)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mixtura.errors import UsageError
-from mixtura.families import linear
 from mixtura.families.base import Family, Profile
 from mixtura.families.named import NamedArrays
 from mixtura.families.part import Part
-from mixtura.families.parts_pass import LinearParts, OtherParts, places
+from mixtura.families.parts_pass import PartsPass
 from mixtura.families.shown import Shown
 from mixtura.families.support import Fault, Remark
 from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats
@@ -182,16 +181,15 @@ class Product(Family[NamedArrays]):
         self, params: NamedArrays, log_weights: Array, block: Block, n_threads: int = 1
     ) -> Stats:
         """E step and statistics of one block, the linear parts in one compiled pass."""
-        by, others = self._door(params, log_weights)
-        stats = linear.expect(self._linear, by, block, n_threads, others)
-        return replace(stats, total=np.ascontiguousarray(stats.total[:, self._places]))
+        own = [own for _, own in self._with(params)]
+        return self._pass.expect(own, log_weights, block, n_threads)
 
     def posterior(
         self, params: NamedArrays, log_weights: Array, X: Rows, n_threads: int = 1
     ) -> tuple[Array, Array]:
         """Log-density of the mixture (n,) in nats and responsibilities (n, K)."""
-        by, others = self._door(params, log_weights)
-        return linear.posterior(self._linear, by, X, n_threads, others)
+        own = [own for _, own in self._with(params)]
+        return self._pass.posterior(own, log_weights, X, n_threads)
 
     def accumulate(self, params: NamedArrays | None, X: Array, R: Array) -> Stats:
         """Statistics of the parts, side by side."""
@@ -394,23 +392,8 @@ class Product(Family[NamedArrays]):
         )
 
     @cached_property
-    def _linear(self) -> LinearParts:
-        return LinearParts(tuple(part for part in self.parts if part.family.is_linear))
-
-    @cached_property
-    def _places(self) -> IntArray:
-        return places(self.parts, [size for size, _ in self._sizes])
-
-    def _door(
-        self, params: NamedArrays, log_weights: Array
-    ) -> tuple[linear.Coefficients, OtherParts | None]:
-        """What multiplies the terms of linear parts, and the other parts, if there are any."""
-        pairs = list(self._with(params))
-        by = self._linear.coefficients(
-            [own for part, own in pairs if part.family.is_linear], log_weights
-        )
-        rest = [pair for pair in pairs if not pair[0].family.is_linear]
-        return by, OtherParts(*zip(*rest, strict=True)) if rest else None
+    def _pass(self) -> PartsPass:
+        return PartsPass(self.parts, tuple(size for size, _ in self._sizes))
 
     @cached_property
     def _sizes(self) -> tuple[tuple[int, int], ...]:
