@@ -14,7 +14,7 @@ PACKAGE = Path(importlib.util.find_spec("mixtura").origin).parent
 
 #: Rooms of the house, lowest first; a room may use its own floor and those below.
 FLOORS = [
-    {"errors", "stats", "codec", "atomic", "_kernel"},
+    {"errors", "stats", "codec", "atomic", "_kernel", "webpage"},
     {"families", "source", "weighting"},
     {"mixture", "executor"},
     {
@@ -33,7 +33,7 @@ FLOORS = [
     {"describe", "modelfile"},
     {"estimators"},
     {"loading", "selection"},
-    {"plot", "webpage"},
+    {"plot"},
     {"film", "reporting"},
     {"cli"},
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from mixtura.cli.console import Console
@@ -10,8 +12,13 @@ from mixtura.cli.options import common
 
 @click.command("show")
 @click.argument("model")
+@click.option(
+    "--sketch/--no-sketch",
+    default=None,
+    help="Draw weights and densities with block characters. Default: on a terminal.",
+)
 @common
-def command(console: Console, model: str) -> None:
+def command(console: Console, model: str, sketch: bool | None) -> None:
     """Say what MODEL holds: components, criteria, how the fit ended.
 
     With --json the same document as "mixtura fit --json", or, for a classifier, as the
@@ -27,6 +34,8 @@ def command(console: Console, model: str) -> None:
     else:
         facts = describe.document(found)
         words = describe.text(facts)
+        if sketch or (sketch is None and sys.stdout.isatty()):
+            words += "\n\n" + describe.sight(found)
     if console.as_json:
         console.document(facts)
     else:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from mixtura.describe.assessed import assessment_document, assessment_text
+from mixtura.describe.card import card
 from mixtura.describe.choice import CHOICE_SCHEMA, choice_document, choice_text
 from mixtura.describe.classes import CLASSIFIER_SCHEMA, class_document, class_text
 from mixtura.describe.facts import SCHEMA, Document, document, plain
 from mixtura.describe.page import WIDTH, component_table, mclust_name, notes, text, title
+from mixtura.describe.sight import sight
 
 __all__ = [
     "CHOICE_SCHEMA",
@@ -16,6 +18,7 @@ __all__ = [
     "Document",
     "assessment_document",
     "assessment_text",
+    "card",
     "choice_document",
     "choice_text",
     "class_document",
@@ -25,6 +28,7 @@ __all__ = [
     "mclust_name",
     "notes",
     "plain",
+    "sight",
     "text",
     "title",
 ]

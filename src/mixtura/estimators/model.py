@@ -21,6 +21,7 @@ from mixtura import criteria
 from mixtura.degenerate import Policy
 from mixtura.em import Step, Trace
 from mixtura.errors import UsageError
+from mixtura.estimators.card import CardMixin
 from mixtura.estimators.rows import rows_to_fit, rows_to_use
 from mixtura.executor import Executor, Local, thread_count
 from mixtura.families import Family, Prior, WithNoise, find_family
@@ -37,7 +38,7 @@ from mixtura.weighting import Weighting, find_weighting
 STARTS = {"auto", *PARTITIONS}
 
 
-class MixtureModel(DensityMixin, BaseEstimator):
+class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
     """Mixture of any registered family, fitted by EM; with one component a single density.
 
     Parameters
