@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, poisson
 
-from mixtura import Mixture, as_source, em_steps, estimate, fit_em, fit_mixture
+from mixtura import (
+    GaussianMixture,
+    Mixture,
+    MixtureModel,
+    as_source,
+    em_steps,
+    estimate,
+    fit_em,
+    fit_mixture,
+)
 from mixtura.errors import DataError, UsageError
 from mixtura.families import Composite, CompositeParams, Gaussian, Poisson, PoissonParams
 from mixtura.labelled import component_labels, with_component_labels
@@ -190,6 +199,29 @@ def test_component_labels_of_probabilities_give_each_component_that_of_its_class
     P = np.array([[0.25, 0.75], [1.0, 1.0]])
     expected = [[0.25, 0.25, 0.75], [1.0, 1.0, 1.0]]
     np.testing.assert_array_equal(component_labels(P, [2, 1]), expected)
+
+
+def test_estimators_take_probabilities_and_classes_of_components():
+    X, groups = three_groups(300)
+    classes = np.where(groups == 2, 1, 0)
+    classes[::3] = -1
+    words = np.array([None, "even", "odd"], dtype=object)[classes + 1]
+    model = GaussianMixture(3, random_state=0).fit(X, labels=classes, components_per_class=[2, 1])
+    again = GaussianMixture(3, random_state=0).fit(X, labels=words, components_per_class=[2, 1])
+    plain = fit_mixture(
+        Gaussian(2), with_component_labels(as_source(X, labels=classes), [2, 1]), 3,
+        seed=0, n_starts=10,
+    )  # fmt: skip
+    np.testing.assert_allclose(model.means_, again.means_, rtol=1e-12)
+    np.testing.assert_allclose(model.means_, plain.mixture.means, atol=1e-2)
+    P = np.where(classes[:, None] < 0, 1 / 3, np.eye(3)[groups])
+    soft = MixtureModel("gaussian", 3).fit(X, labels=P)
+    np.testing.assert_allclose(np.sort(soft.means_[:, 1])[-1], 2.5, atol=0.3)
+    assert soft.converged_
+    with pytest.raises(UsageError, match="components_per_class"):
+        GaussianMixture(3).fit(X, labels=classes, components_per_class=[2, 2])
+    with pytest.raises(UsageError, match="no label"):
+        GaussianMixture(3).fit(X, components_per_class=[2, 1])
 
 
 # -- several families in one mixture ----------------------------------------------------------

@@ -33,8 +33,10 @@ from mixtura.start import (
     rng_for,
     sample_limit,
 )
+from mixtura.start.contest import POLISH_STEPS, POLISH_TOL
 from mixtura.start.initial import rows_of
 from mixtura.stats import Array
+from mixtura.stopping import Aitken
 
 
 def component_labels(labels: np.ndarray[Any, Any], sizes: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -145,9 +147,15 @@ def class_mixture(
     methods = portfolio(start, n_starts)
     starts = initial_mixtures(family, sample, n_components, methods, seed, executor)
     care = Care("repair", max(float((w > 0).sum()), float(w.sum())))
-    mixture = best_run(starts, sample, executor=executor, care=care)[1]
+    # EM over all rows goes on from here: what compiled runs stop at is near enough
+    near: dict[str, Any] = {
+        "stop": Aitken(POLISH_TOL),
+        "max_iter": POLISH_STEPS,
+        "accelerate": True,
+    }
+    mixture = best_run(starts, sample, executor=executor, care=care, **near)[1]
     if mixture.n_components < n_components:  # what has no rows of its own stays, almost weightless
-        mixture = fit_em(starts[0], sample, executor=executor, care=Care()).mixture
+        mixture = fit_em(starts[0], sample, executor=executor, care=Care(), **near).mixture
     return mixture
 
 

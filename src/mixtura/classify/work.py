@@ -14,7 +14,7 @@ from mixtura.classify.model import Choice, Classifier, total
 from mixtura.classify.rows import known_classes, whole
 from mixtura.degenerate import Care
 from mixtura.em import Fit, estimate, fit_em
-from mixtura.errors import DataError, DegenerateComponentError
+from mixtura.errors import DataError, DegenerateComponentError, UsageError
 from mixtura.executor import Executor
 from mixtura.families import Composite, CompositeParams, Family
 from mixtura.fitting import Closing, Fitted
@@ -69,6 +69,8 @@ class Work:
         """Look at the rows, and adapt the families to them."""
         adapted: dict[Family[Any], Family[Any]] = {}
         for family in (one for own in spec.families for one in own):
+            if family.n_fixed:
+                raise UsageError.argument("family", family.name, "one without a noise component")
             if family not in adapted:
                 adapted[family], summary = _adapted(family, source, spec.executor)
         families = tuple(tuple(adapted[one] for one in own) for own in spec.families)

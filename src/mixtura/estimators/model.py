@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -22,7 +22,7 @@ from mixtura.degenerate import Policy
 from mixtura.em import Step, Trace
 from mixtura.errors import UsageError
 from mixtura.estimators.card import CardMixin
-from mixtura.estimators.rows import rows_to_fit, rows_to_use
+from mixtura.estimators.rows import of_classes, rows_to_fit, rows_to_use
 from mixtura.executor import Executor, Local, thread_count
 from mixtura.families import Family, Prior, WithNoise, find_family
 from mixtura.fitting import N_STARTS, Fitted, Start, fit_mixture
@@ -190,7 +190,10 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
 
     # -- fitting ------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, labels: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, labels: Any = None,
+        components_per_class: Sequence[int] | None = None,
+    ) -> Self:  # fmt: skip
         """Fit the mixture.
 
         Parameters
@@ -202,10 +205,13 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
         sample_weight : array of shape (n,) or str, optional
             Weight of each row, >= 0; a weight of 2 is the row twice. With frames
             and files, the name of a column.
-        labels : array of shape (n,) or str, optional
+        labels : array of shape (n,) or (n, K), or str, optional
             The component of each row where it is known; -1, None or NaN where it
             is not. All known: one M step, no EM. Values that are not numbers are
             numbered in sorted order. With frames and files, the name of a column.
+            Or prior probabilities of the components, (n, K): factors of their weights.
+        components_per_class : sequence of int, optional
+            Labels are those of classes, which have so many components each.
 
         Returns
         -------
@@ -229,6 +235,8 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
         """
         self._validate_params()
         source = rows_to_fit(self, X, sample_weight, labels, self.missing)
+        if components_per_class is not None:
+            source = of_classes(source, components_per_class, int(self.n_components))
         family = self._family(source.n_features)
         if self.prior is not None:
             family = replace(family, prior=self.prior)

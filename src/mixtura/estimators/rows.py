@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from mixtura.errors import DataError, UsageError
+from mixtura.labelled import with_component_labels
 from mixtura.source import DataSource, as_source, read_column
 from mixtura.source.files import DataFile
 from mixtura.source.frames import as_frame
@@ -37,6 +38,24 @@ def rows_to_fit(
     elif hasattr(model, "feature_names_in_"):
         del model.feature_names_in_
     return source
+
+
+def of_classes(source: DataSource, sizes: Sequence[int], n_components: int) -> DataSource:
+    """Source whose labels are classes, each of several components side by side.
+
+    Raises
+    ------
+    UsageError
+        The classes do not have all components, or there are no labels.
+    """
+    own = [int(size) for size in sizes]
+    if min(own, default=0) < 1 or sum(own) != n_components:
+        raise UsageError.argument(
+            "components_per_class", sizes, f"numbers >= 1 whose sum is n_components={n_components}"
+        )
+    if not source.has_labels:
+        raise UsageError.argument("components_per_class", sizes, "left out where there is no label")
+    return with_component_labels(source, own)
 
 
 def rows_to_use(model: Any, X: Any, weights: Any = None) -> DataSource:

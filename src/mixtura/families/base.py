@@ -113,7 +113,7 @@ class Family(ABC, Generic[P]):
     @property
     def couples(self) -> bool:
         """The estimate of one component depends on the rows of others, as with shared shapes."""
-        return False
+        return bool(self.shared_arrays)
 
     @property
     def needs_spread(self) -> bool:

@@ -88,6 +88,16 @@ class Composite(Family[CompositeParams]):
         return any(part.needs_spread for part in self.parts)
 
     @property
+    def spread_columns(self) -> BoolArray:
+        """Columns that must not be constant for some part, (d,)."""
+        return np.asarray(np.logical_or.reduce([part.spread_columns for part in self.parts]))
+
+    @property
+    def couples(self) -> bool:
+        """Components of some part have something in common."""
+        return any(part.couples for part in self.parts)
+
+    @property
     def monotone(self) -> bool:
         """No part lowers the log-likelihood."""
         return all(part.monotone for part in self.parts)

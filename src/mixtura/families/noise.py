@@ -95,6 +95,11 @@ class WithNoise(Family[NamedArrays]):
         return self.inner.needs_profile
 
     @property
+    def couples(self) -> bool:
+        """As the inner family."""
+        return self.inner.couples
+
+    @property
     def needs_spread(self) -> bool:
         """As the inner family."""
         return self.inner.needs_spread

@@ -92,6 +92,11 @@ class Product(Family[NamedArrays]):
         return all(part.family.has_box for part in self.parts)
 
     @property
+    def couples(self) -> bool:
+        """Components of some part have something in common."""
+        return any(part.family.couples for part in self.parts)
+
+    @property
     def needs_spread(self) -> bool:
         """Some part has no density where a column is constant."""
         return any(part.family.needs_spread for part in self.parts)

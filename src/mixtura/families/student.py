@@ -119,6 +119,11 @@ class Student(Family[StudentParams]):
         return self.gaussian.shared_arrays + own
 
     @property
+    def couples(self) -> bool:
+        """Degrees of freedom or scale matrices have something in common."""
+        return bool(self.shared_arrays) or self.gaussian.couples
+
+    @property
     def geometry(self) -> Geometry:
         """Layout of scale matrices."""
         return self.gaussian.geometry
