@@ -69,8 +69,6 @@ class Product(Family[NamedArrays]):
             )
         object.__setattr__(self, "n_features", len(columns))
 
-    # -- what the parts say ---------------------------------------------------------
-
     @property
     def closed_form(self) -> bool:  # type: ignore[override]
         """Every part has one."""
@@ -170,8 +168,6 @@ class Product(Family[NamedArrays]):
     def log_prior(self, params: NamedArrays) -> float:
         """Sum of those of the parts."""
         return float(sum(part.family.log_prior(own) for part, own in self._with(params)))
-
-    # -- EM ----------------------------------------------------------------------------
 
     def log_density(self, params: NamedArrays, X: Array) -> Array:
         """Log-density of each row under each component, (n, K), in nats."""
