@@ -18,7 +18,16 @@ from matplotlib.figure import Figure
 
 from mixtura import GaussianMixture, MixtureModel, as_source, cross_validate, plot
 from mixtura.errors import DataError, UsageError
-from mixtura.families import FAMILIES, Gaussian, Poisson, PoissonParams, Support
+from mixtura.families import (
+    FAMILIES,
+    Categorical,
+    Gaussian,
+    Poisson,
+    PoissonParams,
+    Product,
+    Support,
+)
+from mixtura.families.part import Part
 from mixtura.mixture import Mixture
 from mixtura.plot.groups import ellipse
 from mixtura.plot.judged import reliability
@@ -665,3 +674,36 @@ def test_families_without_marginals_say_so():
     fitted = MixtureModel("vonmises-fisher", 1).fit(X)
     with pytest.raises(UsageError, match="no marginal densities"):
         plot.density(fitted, X, columns=[0])
+
+
+def test_columns_of_different_families_are_drawn_each_after_its_kind():
+    rng = np.random.default_rng(4)
+    X = np.column_stack([rng.normal(size=80), rng.poisson(3.0, 80), rng.integers(0, 3, 80)])
+    family = Product(
+        (Part((0,), Gaussian(1)), Part((1,), Poisson(1)), Part((2,), Categorical(1, (3,))))
+    )
+    fitted = MixtureModel(family, 2, random_state=0, n_init=2).fit(X)
+    for columns in ([0, 1], [0, 2], [1, 2]):
+        for what in ("density", "components", "classification", "uncertainty", "boundaries"):
+            getattr(plot, what)(fitted, X, columns=columns).figure.draw_without_rendering()
+    plot.pairs(fitted, X).figure.draw_without_rendering()
+    ax = plot.density(fitted, columns=[0, 2])
+    mesh = ax.collections[0]
+    heights, corners = mesh.get_array(), mesh.get_coordinates()
+    assert heights.shape[0] == 3  # one band per category
+    np.testing.assert_allclose(corners[:, 0, 1], [-0.5, 0.5, 1.5, 2.5])
+    width = np.diff(corners[0, :, 0])
+    assert (heights * width).sum() == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("what", ["density", "components", "classification", "qq", "pairs"])
+def test_noise_and_heavy_tails_are_drawn(what):
+    rng = np.random.default_rng(5)
+    X = np.concatenate([rng.normal(0, 1, (80, 2)), rng.normal(6, 1, (60, 2))])
+    X = np.concatenate([X, rng.uniform(-8, 14, (20, 2))])
+    for options in ({"n_components": 2, "noise": True}, {"family": "student", "n_components": 2}):
+        fitted = MixtureModel(**options, random_state=0, n_init=2).fit(X)
+        ax = getattr(plot, what)(fitted, X)
+        ax.figure.draw_without_rendering()
+        if what == "components":
+            assert len(ax.patches) == 4  # two ellipses each, none of the noise

@@ -303,7 +303,7 @@ class Family(ABC, Generic[P]):
     def regions(self, params: P, probability: float) -> Array | None:
         """Ellipsoids (x - mean_k)' M_k^-1 (x - mean_k) <= 1 that hold a probability, M (K, d, d).
 
-        None where the densest region of a component is no ellipsoid.
+        None where the densest region of a component is no ellipsoid, NaN where it has none.
         """
         del params, probability
         return None

@@ -65,6 +65,7 @@ class NegativeBinomial(Family[NegativeBinomialParams]):
     name: ClassVar[str] = "negative_binomial"
     support: ClassVar[Support] = Support.COUNTS
     params_type: ClassVar[type] = NegativeBinomialParams
+    independent: ClassVar[bool] = True
     closed_form: ClassVar[bool] = False
     centred: ClassVar[bool] = True
 

@@ -308,6 +308,15 @@ class WithNoise(Family[NamedArrays]):
         family = WithNoise(inner, low, high)
         return family, family.params(own, self.fixed(params))
 
+    def regions(self, params: NamedArrays, probability: float) -> Array | None:
+        """Those of the inner components; NaN for the noise, which has no densest region."""
+        inner = self.inner.regions(self._inner_of(params), probability)
+        if inner is None:
+            return None
+        result = np.full((len(self.fixed(params)), *inner.shape[1:]), np.nan)
+        result[~self.fixed(params)] = inner
+        return result
+
     def cdf(self, params: NamedArrays, x: Array) -> Array | None:
         """P(X <= x) of each component, for one column, (n, K)."""
         noise, (low, high) = self.fixed(params), self._box

@@ -16,7 +16,7 @@ from mixtura.errors import UsageError
 from mixtura.executor import Executor
 from mixtura.film.plane import Plane
 from mixtura.mixture import Mixture
-from mixtura.plot.densities import component_log_density, frame, grid
+from mixtura.plot.densities import component_log_density, frame, grid, supports
 from mixtura.plot.given import Rows
 from mixtura.plot.style import colour
 from mixtura.source import Block, DataSource
@@ -237,7 +237,8 @@ def _shapes(mixture: Mixture, plane: Plane, probability: float) -> Array:
     assert flat is not None
     ratio = flat[:, 0, 0] / whole[:, 0, 0]
     P = plane.directions
-    return np.asarray(ratio[:, None, None] * (P.T @ whole @ P))
+    # a component without a region, such as noise, is a point
+    return np.nan_to_num(ratio[:, None, None] * (P.T @ whole @ P))
 
 
 def _shapes_by_draws(mixture: Mixture, plane: Plane, probability: float) -> Array:
@@ -259,7 +260,7 @@ def _curves(mixtures: Sequence[Mixture], rows: Rows, plane: Plane) -> tuple[Arra
     parts = [m.marginal([at]) for m in mixtures]
     X = rows.X[:, [at]]
     low, high = frame(parts[-1], X)
-    (x,) = grid(low, high, parts[0].family.support, 4 * OUTLINE)
+    (x,) = grid(low, high, supports(parts[0]), 4 * OUTLINE)
     heights = [np.exp(component_log_density(m, x[:, None])).T for m in parts]
     ends = [np.pad(h, ((0, 0), (1, 1))) for h in heights]  # closed on the axis
     places = np.concatenate([x[:1], x, x[-1:]])

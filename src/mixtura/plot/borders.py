@@ -8,7 +8,7 @@ import numpy as np
 
 from mixtura.errors import UsageError
 from mixtura.families import Support
-from mixtura.plot.densities import frame, grid, mesh, points
+from mixtura.plot.densities import frame, grid, mesh, points, supports
 from mixtura.plot.given import MOST_POINTS, ColumnNames, Rows, chosen_columns, look
 from mixtura.plot.style import WHOLE, axes, colour, legend, plain, tidy
 from mixtura.stats import Array
@@ -92,7 +92,7 @@ def _classes(model: Any, data: Any, y: Any) -> Mapped:
         raise UsageError.argument("data", X.shape, "rows of the classifier's two columns")
     low, high = X.min(axis=0), X.max(axis=0)
     margin = 0.05 * (high - low) + (high == low)
-    places = grid(low - margin, high + margin, Support.REAL, MAP_POINTS)
+    places = grid(low - margin, high + margin, [Support.REAL] * 2, MAP_POINTS)
     if y is None:
         own = np.asarray(model.predict_proba(X)).argmax(axis=1)
     else:
@@ -109,7 +109,7 @@ def _groups(model: Any, data: Any, columns: ColumnNames, y: Any) -> Mapped:
         raise UsageError.argument("columns", columns, "two columns")
     mixture = seen.mixture.marginal(at)
     X = None if rows is None else rows.X[:, at]
-    places = grid(*frame(mixture, X), mixture.family.support, MAP_POINTS)
+    places = grid(*frame(mixture, X), supports(mixture), MAP_POINTS)
     own: Any = None if rows is None else seen.mixture.predict(rows.X)
     if y is not None and rows is not None:
         own = np.unique(np.asarray(y)[rows.index], return_inverse=True)[1]

@@ -87,7 +87,7 @@ def density(
         tidy(ax, names[0], "probability" if discrete else "density")
         legend(ax)
         return ax
-    if mixture.family.support.is_category:
+    if any(support.is_category for support in supports(mixture)):
         _cells(ax, mixture)
     else:
         _contours(ax, mixture, X, probabilities)
@@ -104,11 +104,10 @@ def points(ax: Axes, X: Array, colours: Any, **more: Any) -> None:
 
 
 def apart(X: Array, mixture: Mixture) -> Array:
-    """Rows of categories moved a little, always alike, so that they do not hide one another."""
-    if not mixture.family.support.is_category:
-        return X
+    """Rows whose categories are moved a little, always alike, so that they hide no others."""
+    moved = np.array([support.is_category for support in supports(mixture)])
     rng = np.random.Generator(np.random.Philox(1))
-    return np.asarray(X + rng.uniform(-0.3, 0.3, X.shape))
+    return np.asarray(X + moved * rng.uniform(-0.3, 0.3, X.shape))
 
 
 def draws(mixture: Mixture, n_rows: int = LEVEL_DRAWS) -> Array:
@@ -144,17 +143,25 @@ def frame(mixture: Mixture, X: Array | None) -> tuple[Array, Array]:
     return low - margin, high + margin
 
 
-def grid(low: Array, high: Array, support: Support, n: int) -> list[Array]:
+def supports(mixture: Mixture) -> list[Support]:
+    """Where each column may have a density; columns of a product differ."""
+    d, whole = mixture.n_features, mixture.family.support
+    try:
+        return [mixture.marginal([j]).family.support for j in range(d)] if d > 1 else [whole]
+    except UsageError:  # no densities of single columns
+        return [whole] * d
+
+
+def grid(low: Array, high: Array, own: Sequence[Support], n: int) -> list[Array]:
     """Places along each column where it may have a density: evenly, or its whole numbers."""
-    if not support.is_discrete:
-        spaced = [np.linspace(a, b, n) for a, b in zip(low, high, strict=True)]
-        return [places[support.contains(places)] for places in spaced]
-    steps = np.maximum(1, np.ceil((high - low) / n))
-    whole = [
-        np.arange(np.ceil(a), np.floor(b) + 1, step)
-        for a, b, step in zip(low, high, steps, strict=True)
-    ]
-    return [places[support.contains(places)] for places in whole]
+    found = []
+    for a, b, support in zip(low, high, own, strict=True):
+        if support.is_discrete:
+            places = np.arange(np.ceil(a), np.floor(b) + 1, max(1.0, np.ceil((b - a) / n)))
+        else:
+            places = np.linspace(a, b, n)
+        found.append(places[support.contains(places)])
+    return found
 
 
 def component_log_density(mixture: Mixture, X: Array) -> Array:
@@ -171,7 +178,7 @@ def mesh(places: Sequence[Array]) -> Array:
 def _curve(ax: Axes, mixture: Mixture, X: Array | None, w: Array | None, components: bool) -> None:
     discrete = mixture.family.support.is_discrete
     low, high = frame(mixture, X)
-    (x,) = grid(low, high, mixture.family.support, CURVE_POINTS)
+    (x,) = grid(low, high, supports(mixture), CURVE_POINTS)
     joint = component_log_density(mixture, x[:, None])
     whole = np.exp(np.logaddexp.reduce(joint, axis=1))
     if X is not None:
@@ -212,7 +219,7 @@ def _contours(ax: Axes, mixture: Mixture, X: Array | None, probabilities: Sequen
     order = np.sort(np.asarray(probabilities, dtype=float))[::-1]
     levels = levels_of(mixture, order)
     low, high = frame(mixture, X)
-    x, y = grid(low, high, mixture.family.support, MAP_POINTS)
+    x, y = grid(low, high, supports(mixture), MAP_POINTS)
     heights = mixture.log_density(mesh([x, y])).reshape(len(y), len(x))
     rising, first = np.unique(levels, return_index=True)
     ax.contourf(
@@ -226,12 +233,20 @@ def _contours(ax: Axes, mixture: Mixture, X: Array | None, probabilities: Sequen
 
 
 def _cells(ax: Axes, mixture: Mixture) -> None:
-    """Probability of each pair of categories as a shade."""
-    x, y = grid(*frame(mixture, None), mixture.family.support, MAP_POINTS)
+    """Density of each place as a shade, where a column has categories."""
+    own = supports(mixture)
+    x, y = grid(*frame(mixture, None), own, MAP_POINTS)
     heights = np.exp(mixture.log_density(mesh([x, y]))).reshape(len(y), len(x))
-    ax.imshow(
-        heights, cmap=HEAT, alpha=0.6, vmin=0.0, origin="lower", aspect="auto",
-        extent=(x[0] - 0.5, x[-1] + 0.5, y[0] - 0.5, y[-1] + 0.5),
-    )  # fmt: skip
-    ax.set_xticks(x)
-    ax.set_yticks(y)
+    edges = [_edges(places) for places in (x, y)]
+    ax.pcolormesh(*edges, heights, cmap=HEAT, alpha=0.6, vmin=0.0, lw=0, rasterized=True)
+    for axis, places, support in zip((ax.xaxis, ax.yaxis), (x, y), own, strict=True):
+        if support.is_category:
+            axis.set_ticks(places)
+
+
+def _edges(places: Array) -> Array:
+    """Middles between places, and as much beyond the ends."""
+    if len(places) < 2:
+        return np.array([places[0] - 0.5, places[0] + 0.5])
+    middles = (places[1:] + places[:-1]) / 2
+    return np.concatenate([[2 * places[0] - middles[0]], middles, [2 * places[-1] - middles[-1]]])

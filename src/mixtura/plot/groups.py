@@ -20,6 +20,7 @@ from mixtura.plot.densities import (
     levels_of,
     mesh,
     points,
+    supports,
 )
 from mixtura.plot.given import MOST_POINTS, ColumnNames, Model, Rows, chosen_columns, look
 from mixtura.plot.style import ROWS, WHOLE, axes, colour, legend, tidy
@@ -144,9 +145,15 @@ def classification(
         places = np.column_stack([rows.X[:, at[0]], R.max(axis=1)])
         names.append("probability of the component")
     else:
-        places = apart(rows.X[:, at], seen.mixture)
+        places = rows.X[:, at]
+        try:
+            shown = seen.mixture.marginal(at)
+        except UsageError:  # rows can be drawn all the same
+            probability = None
+        else:
+            places = apart(places, shown)
         if probability is not None:
-            regions(ax, seen.mixture.marginal(at), [probability], named=False)
+            regions(ax, shown, [probability], named=False)
     for k in range(seen.mixture.n_components):
         own = best == k
         if own.any():
@@ -193,7 +200,7 @@ def uncertainty(
     mixture = seen.mixture.marginal(at)
     X = None if rows is None else rows.X[:, at]
     low, high = frame(mixture, X)
-    places = grid(low, high, mixture.family.support, _sides(len(at)))
+    places = grid(low, high, supports(mixture), _sides(len(at)))
     names = [seen.columns[j] for j in at]
     what = "uncertainty: 1 - largest probability"
     if len(at) == 1:
@@ -262,7 +269,7 @@ def regions(
 ) -> None:
     """Draw the densest region of each component at each probability: ellipses or contours.
 
-    Categories have no regions.
+    Categories have no regions, nor has noise.
 
     Raises
     ------
@@ -271,14 +278,14 @@ def regions(
     """
     if not all(0 < p < 1 for p in probabilities):
         raise UsageError.argument("probabilities", probabilities, "numbers between 0 and 1")
-    if mixture.family.support.is_category:
+    if any(support.is_category for support in supports(mixture)):
         return
     for line, probability in enumerate(sorted(probabilities)):
         matrices = mixture.family.regions(mixture.params, probability)
         style = ("-", "--", ":", "-.")[line % 4]
         if named and mixture.n_components:
             ax.plot([], [], color=WHOLE, ls=style, lw=1.2, label=f"holds {100 * probability:g} %")
-        for k in range(mixture.n_components):
+        for k in np.flatnonzero(~mixture.family.fixed(mixture.params)).tolist():
             if matrices is None:
                 _contour_of(ax, mixture, k, probability, style)
             else:
@@ -303,7 +310,8 @@ def ellipse(matrix: Array) -> tuple[float, float, float]:
 
 def means(ax: Axes, mixture: Mixture) -> None:
     """Mark the means with the numbers of their components."""
-    for k, (x, y) in enumerate(mixture.means):
+    for k in np.flatnonzero(~mixture.family.fixed(mixture.params)).tolist():
+        x, y = mixture.means[k]
         ax.plot(x, y, "o", color=colour(k), ms=12, mec="white", mew=1.2, zorder=5)
         ax.annotate(
             str(k), (x, y), color="white", ha="center", va="center", fontsize=7,
@@ -326,7 +334,7 @@ def _contour_of(ax: Axes, mixture: Mixture, k: int, probability: float, style: s
     """Region of one component whose densest region is no ellipse: by sampling, on a grid."""
     one = Mixture(mixture.family, np.ones(1), mixture.family.take(mixture.params, np.array([k])))
     (level,) = levels_of(one, [probability])
-    places = grid(*frame(one, None), one.family.support, CURVE_POINTS // 4)
+    places = grid(*frame(one, None), supports(one), CURVE_POINTS // 4)
     heights = component_log_density(one, mesh(places))[:, 0]
     ax.contour(
         *places, heights.reshape(len(places[1]), len(places[0])), [level],
