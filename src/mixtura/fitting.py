@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -74,6 +74,8 @@ class Fitted:
         Components that were re-seeded or dropped on the way.
     warnings : tuple of str
         What a person should know.
+    levels : dict of str to tuple of str
+        Labels of columns of categories, whose codes are 0, 1, 2, ...
     seconds : float
         Wall time of the fit.
     """
@@ -90,6 +92,7 @@ class Fitted:
     events: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def n_iter(self) -> int:
@@ -372,7 +375,7 @@ def _facts(
     return Fitted(
         fit.mixture, source.columns, fit.outcome, fit.trace, summary.n_rows, summary.mass,
         loglik, closing.log_certainty, tuple(map(float, closing.sizes)),
-        tuple(map(str, fit.events)), (), seconds,
+        tuple(map(str, fit.events)), (), seconds, source.levels,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from mixtura import modelfile
 from mixtura.classify import Classifier
 from mixtura.estimators import GaussianMixture, GenerativeClassifier, MixtureModel
-from mixtura.families import Composite, Gaussian
+from mixtura.families import FAMILIES, Composite, Gaussian
 from mixtura.fitting import Fitted
 from mixtura.weighting import ClassShares
 
@@ -56,7 +57,7 @@ def from_fitted(fitted: Fitted) -> MixtureModel:
     --------
     >>> import numpy as np
     >>> from mixtura import as_source, fit_mixture
-    >>> from mixtura.families import Poisson
+    >>> from mixtura.families import FAMILIES, Poisson
     >>> fitted = fit_mixture(Poisson(1), as_source([[1], [3]]), 1)
     >>> from_fitted(fitted).means_
     array([[2.]])
@@ -67,9 +68,10 @@ def from_fitted(fitted: Fitted) -> MixtureModel:
             n_components, covariance_type=family.covariance, reg_covar=family.ridge or None
         )
     else:
-        model = MixtureModel(family.name, n_components)
+        word = family.name if family.name in FAMILIES else family
+        model = MixtureModel(word, n_components - family.n_fixed)
     model.n_features_in_ = family.n_features
-    if fitted.columns != tuple(f"x{j}" for j in range(family.n_features)):
+    if not all(re.fullmatch(r"x\d+", name) for name in fitted.columns):
         model.feature_names_in_ = np.array(fitted.columns, dtype=object)
     model._set_fitted(fitted)
     return model

@@ -107,7 +107,7 @@ class Prospect:
                 _refuse_constant(family, source, summary)
             profile = self._profile
             if family.needs_spread and summary.n_positive > source.n_features:
-                self._collinear()
+                self._collinear(np.flatnonzero(family.spread_columns))
             family = family.adapted(profile)
         if family.prior == "default":
             task = partial(known_stats, family, None, 1, None)
@@ -120,10 +120,11 @@ class Prospect:
     def _profile(self) -> Profile:
         return measure(self._source, self.summary, self._executor)
 
-    def _collinear(self) -> None:
-        """Warn of collinear columns, once for all families."""
+    def _collinear(self, at: IntArray) -> None:
+        """Warn of collinear columns among some, once for all families."""
         if not self._warned:
-            warn_if_collinear(self._profile.covariance, self._source.columns)
+            names = [self._source.columns[j] for j in at]
+            warn_if_collinear(self._profile.covariance[np.ix_(at, at)], names)
         self._warned = True
 
     _warned = False
@@ -257,8 +258,12 @@ def _outside(
 
 
 def _range(source: DataSource, summary: Summary) -> tuple[Array, Array]:
-    """Least and greatest value of each column, (d,) each."""
-    return summary.min, summary.max
+    """Least and greatest value of each column, (d,) each; codes reach to the last label."""
+    low, high = summary.min.copy(), summary.max.copy()
+    for j, name in enumerate(source.columns):
+        if name in source.levels:
+            low[j], high[j] = 0.0, len(source.levels[name]) - 1.0
+    return low, high
 
 
 def _refuse_constant(family: Family[Any], source: DataSource, summary: Summary) -> None:

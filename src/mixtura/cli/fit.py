@@ -14,6 +14,8 @@ from mixtura.cli.console import Console
 from mixtura.errors import NotConvergedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mixtura.executor import Executor
     from mixtura.families import Family
     from mixtura.fitting import Fitted
@@ -34,7 +36,11 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="MODEL", help="Save the model, by custom as NAME.mixtura.")
 @click.option("--labelled", metavar="CSV", help="Write rows with label, uncertainty, log_density.")
 @click.option(
-    "--family", default="gaussian", show_default=True, help="A name that mixtura info lists."
+    "--family",
+    default="gaussian",
+    show_default=True,
+    help="A name that mixtura info lists; or columns and names, such as "
+    "income:lognormal,x+y:gaussian,city:categorical.",
 )
 @click.option(
     "--covariance",
@@ -164,19 +170,26 @@ def _check_targets(given: dict[str, Any]) -> None:
 
 def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> DataSource:
     """Open the data that the words of a command line name, and say what they are."""
+    from mixtura.families.spec import parse_family, spec_categories, spec_columns
     from mixtura.source import as_source, read_standard_input
 
+    spec = parse_family(given["family"]) if isinstance(given["family"], str) else "gaussian"
+    columns, categories = given["columns"], spec_categories(spec)
+    if spec_columns(spec) is not None:
+        if columns is not None:
+            raise UsageError.option("--columns", "--family names the columns already")
+        columns = spec_columns(spec)
     rows: Any = data[0] if len(data) == 1 else list(data)
     if rows == "-":
         rows = read_standard_input()
     labels, drop = given.get("labels"), given["drop"]
     if labels is not None:
         labels, is_text = _known_labels(console, rows, labels)
-        if is_text and given["columns"] is None:
+        if is_text and columns is None:
             drop = [*(drop or []), given["labels"]]
     source = as_source(
-        rows, columns=given["columns"], drop=drop, weights=given["weights"], labels=labels,
-        missing=given["missing"],
+        rows, columns=columns, drop=drop, weights=given["weights"], labels=labels,
+        missing=given["missing"], levels="all" if categories is None else categories or None,
     )  # fmt: skip
     n_rows = source.n_rows
     counted = "" if n_rows is None else f"{n_rows} rows, "
@@ -223,16 +236,11 @@ def _fit(console: Console, source: DataSource, given: dict[str, Any], executor: 
 
 
 def _family(n_features: int, given: dict[str, Any]) -> Family[Any]:
-    from mixtura.families import WithNoise, find_family
+    from mixtura.families import WithNoise
+    from mixtura.families.spec import make_family, parse_family
 
-    name, options = given["family"], {}
-    if given["prior"] is not None:
-        options["prior"] = given["prior"]
-    if given["covariance"] is not None:
-        if "covariance" not in find_family(name, n_features).config():
-            raise UsageError.option("--covariance", f"family '{name}' has no covariance shapes")
-        options["covariance"] = given["covariance"]
-    family = find_family(name, n_features, **options)
+    options = {name: given[name] for name in ("prior", "covariance") if given[name] is not None}
+    family = make_family(parse_family(given["family"]), n_features, **options)
     return WithNoise(family) if given["noise"] else family
 
 
@@ -268,7 +276,7 @@ def _write(console: Console, fitted: Fitted, source: DataSource, given: dict[str
 def _write_labelled(
     stream: TextIO, fitted: Fitted, source: DataSource, given: dict[str, Any]
 ) -> None:
-    from mixtura.cli.rows import CsvRows
+    from mixtura.cli.rows import CsvRows, column_cells
     from mixtura.cli.scores import score_columns, score_rows
     from mixtura.executor import thread_count
 
@@ -279,4 +287,9 @@ def _write_labelled(
     writer = CsvRows(stream, [*names, *own], raw_text=given["raw_text"])
     for block in source.blocks():
         scores = score_rows(fitted.mixture, block.X, what, n_threads, as_json=False)
-        writer.write(block.X[at].tolist() + score for at, score in enumerate(scores))
+        if fitted.levels:
+            columns = column_cells(fitted, block.X, guard=not given["raw_text"])
+            rows: Iterator[list[Any]] = map(list, zip(*columns, strict=True))
+        else:
+            rows = (row.tolist() for row in block.X)
+        writer.write(row + score for row, score in zip(rows, scores, strict=True))

@@ -79,7 +79,7 @@ def command(
     classes = found.classes if isinstance(found, Classifier) else ()
     rows = read_standard_input() if data == ("-",) else data[0] if len(data) == 1 else list(data)
     with console.listening():
-        source = as_source(rows, columns=list(fitted.columns))
+        source = as_source(rows, columns=list(fitted.columns), levels=fitted.levels or None)
         _look(fitted, source, rows, missing)
     n_components, as_json = fitted.mixture.n_components, console.as_json
     own = score_columns(what, n_components, as_json=as_json, classes=classes)
@@ -108,7 +108,9 @@ def _look(fitted: Fitted, source: DataSource, rows: Any, missing: str) -> None:
         summarise(source, max_distinct=1)
     family = fitted.mixture.family
     if family.bounded:
-        kept = as_source(rows, columns=list(fitted.columns), missing="drop")
+        kept = as_source(
+            rows, columns=list(fitted.columns), missing="drop", levels=fitted.levels or None
+        )
         for block in kept.blocks():
             check_support(family, block, kept)
 

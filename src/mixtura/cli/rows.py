@@ -8,10 +8,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mixtura.cli.console import Console, text_on
 from mixtura.modelfile import replacing
+
+if TYPE_CHECKING:
+    from mixtura.fitting import Fitted
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -127,6 +130,18 @@ def row_writer(
         yield writer
         writer.close()
     console.say(f"wrote    {path}")
+
+
+def column_cells(fitted: Fitted, X: Any, *, guard: bool) -> list[list[Any]]:
+    """Cells of rows X (n, d), column by column: whole numbers as such, categories as labels."""
+    columns = []
+    for name, values, whole in zip(fitted.columns, X.T, fitted.mixture.family.whole, strict=True):
+        labels = fitted.levels.get(name)
+        exact = values.astype("int64" if whole and values.max() < 2**63 else float).tolist()
+        if labels is not None:
+            exact = [guarded(labels[code]) if guard else labels[code] for code in exact]
+        columns.append(exact)
+    return columns
 
 
 def guarded(cell: Any) -> Any:

@@ -13,7 +13,7 @@ from mixtura.cli.console import Console
 if TYPE_CHECKING:
     import numpy as np
 
-    from mixtura.mixture import Mixture
+    from mixtura.fitting import Fitted
 
 #: Rows that are drawn at once.
 ROWS = 1 << 16
@@ -49,21 +49,21 @@ def command(
     if label:
         columns.append(_free_name("label", columns))
     rng = np.random.default_rng(seed)
+    guard = not (raw_text or console.as_json)
     head = {"schema": "mixtura.sample/1", "n_rows": n_rows}
     with row_writer(console, output, columns, head, force=force, raw_text=raw_text) as writer:
         for start in range(0, n_rows, ROWS):
             n = min(ROWS, n_rows - start)
-            writer.write(_drawn(fitted.mixture, n, rng, label=label))
+            writer.write(_drawn(fitted, n, rng, label=label, guard=guard))
 
 
 def _drawn(
-    mixture: Mixture, n_rows: int, rng: np.random.Generator, *, label: bool
+    fitted: Fitted, n_rows: int, rng: np.random.Generator, *, label: bool, guard: bool
 ) -> Iterator[tuple[Any, ...]]:
-    X, labels = mixture.sample(n_rows, rng)
-    columns = [
-        values.astype("int64" if whole and values.max() < 2**63 else float).tolist()
-        for values, whole in zip(X.T, mixture.family.whole, strict=True)
-    ]
+    from mixtura.cli.rows import column_cells
+
+    X, labels = fitted.mixture.sample(n_rows, rng)
+    columns = column_cells(fitted, X, guard=guard)
     yield from zip(*columns, *([labels.tolist()] if label else []), strict=True)
 
 

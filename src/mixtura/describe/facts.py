@@ -54,6 +54,7 @@ def document(fitted: Fitted) -> Document:
         "n_rows": fitted.n_rows,
         "n_features": mixture.n_features,
         "columns": list(fitted.columns),
+        "levels": fitted.levels,
         "n_components": mixture.n_components,
         "weights": mixture.weights,
         "weighting": mixture.weighting.config(),
@@ -146,5 +147,6 @@ def _tables(fitted: Fitted) -> list[Document]:
     mixture = fitted.mixture
     weight = np.array([fitted.mass]) if mixture.n_components == 1 else None
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        shown = mixture.family.shown(mixture.params, weight)
+        labels = [fitted.levels.get(name, ()) for name in fitted.columns]
+        shown = mixture.family.shown(mixture.params, weight, labels)
     return [{**one._asdict(), "columns": list(one.columns)} for one in shown]

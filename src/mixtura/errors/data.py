@@ -226,6 +226,26 @@ class DataError(MixturaError):
         )
 
     @classmethod
+    def unseen_level(
+        cls, column: str, label: str, row: int, levels: Sequence[str], where: str = ""
+    ) -> Self:
+        """A category that the model does not know."""
+        return cls.of(
+            "E251",
+            f"column '{column}' has the category '{label}' at row {row}{where}, which is none of "
+            f"{listed(levels)}. Recode it, drop the row, or fit again with rows that have it.",
+        )
+
+    @classmethod
+    def too_many_levels(cls, column: str, n_levels: int, most: int) -> Self:
+        """A column of categories with very many of them."""
+        return cls.of(
+            "E252",
+            f"column '{column}' has {n_levels} different values, more than the {most} that "
+            "categories may have. Leave it out, or group its values.",
+        )
+
+    @classmethod
     def duplicate_columns(cls, names: Sequence[str]) -> Self:
         """Two columns with one name."""
         return cls.of(

@@ -28,8 +28,9 @@ from mixtura.classify import (
 )
 from mixtura.degenerate import Policy
 from mixtura.errors import UsageError
-from mixtura.estimators.model import STARTS, _seed
+from mixtura.estimators.model import STARTS
 from mixtura.estimators.rows import opened, rows_to_fit, rows_to_use
+from mixtura.estimators.running import seed_of
 from mixtura.estimators.targets import class_codes
 from mixtura.executor import Executor, Local
 from mixtura.families import Family, Prior
@@ -252,7 +253,7 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
             _priors(self.priors, classes),
             self.reject, self.outliers, self.start, self.n_init or n_starts(self.start),
             None if self.tol is None else Gain(self.tol), int(self.max_iter), self.on_degenerate,
-            _seed(self.random_state), self.executor or Local(self.n_threads),
+            seed_of(self.random_state), self.executor or Local(self.n_threads),
         )  # fmt: skip
 
     def _set_fitted(self, found: Classifier, classes: np.ndarray[Any, Any]) -> None:

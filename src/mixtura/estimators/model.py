@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -13,18 +13,19 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura import criteria
 from mixtura.degenerate import Policy
-from mixtura.em import Step, Trace
+from mixtura.em import Trace
 from mixtura.errors import UsageError
 from mixtura.estimators.card import CardMixin
 from mixtura.estimators.rows import of_classes, rows_to_fit, rows_to_use
+from mixtura.estimators.running import report, seed_of
 from mixtura.executor import Executor, Local, thread_count
-from mixtura.families import Family, Prior, WithNoise, find_family
+from mixtura.families import Family, Prior, WithNoise
+from mixtura.families.spec import FamilySpec, make_family, spec_categories, spec_columns
 from mixtura.fitting import N_STARTS, Fitted, Start, fit_mixture
 from mixtura.mixture import Mixture
 from mixtura.prepare import check_support
@@ -43,8 +44,11 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
 
     Parameters
     ----------
-    family : str or Family, default="gaussian"
-        What the components are, such as ``"poisson"``.
+    family : str, Family or mapping, default="gaussian"
+        What the components are, such as ``"poisson"``; or columns and their families, such
+        as ``{"income": "lognormal", ("x", "y"): "gaussian", "city": "categorical"}``: groups
+        of columns that are independent within a component. Columns are names or positions,
+        those that are not named are not used.
     n_components : int, default=1
         Number of components K.
     tol : float, optional
@@ -124,7 +128,7 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "family": [str, Family],
+        "family": [str, Family, Mapping],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="left"), None],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -147,7 +151,7 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
 
     def __init__(
         self,
-        family: str | Family[Any] = "gaussian",
+        family: FamilySpec = "gaussian",
         n_components: int = 1,
         *,
         tol: float | None = None,
@@ -234,7 +238,10 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
         [9.0, 2.0]
         """
         self._validate_params()
-        source = rows_to_fit(self, X, sample_weight, labels, self.missing)
+        source = rows_to_fit(
+            self, X, sample_weight, labels, self.missing,
+            columns=spec_columns(self.family), categories=spec_categories(self.family),
+        )  # fmt: skip
         if components_per_class is not None:
             source = of_classes(source, components_per_class, int(self.n_components))
         family = self._family(source.n_features)
@@ -255,10 +262,10 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
             max_iter=int(self.max_iter),
             accelerate=self.tol is None if self.accelerate is None else self.accelerate,
             on_degenerate=self.on_degenerate,
-            seed=_seed(self.random_state),
+            seed=seed_of(self.random_state),
             executor=self._executor(),
             keep_mixtures=self.record,
-            watch=partial(_report, self.verbose_interval) if self.verbose else None,
+            watch=partial(report, self.verbose_interval) if self.verbose else None,
         )
         self._set_fitted(fitted)
         if self.verbose:
@@ -274,9 +281,7 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
         return self.fit(X, y, sample_weight=sample_weight, labels=labels).predict(X)
 
     def _family(self, n_features: int) -> Family[Any]:
-        if isinstance(self.family, Family):
-            return self.family
-        return find_family(self.family, n_features)
+        return make_family(self.family, n_features)
 
     def _plan(self, family: Family[Any]) -> tuple[Start, int, Callable[[Mixture], Mixture] | None]:
         """Which start, how many, and what to change in each."""
@@ -313,6 +318,12 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
     def means_(self) -> Array:
         """Component means in units of the data, (K, d)."""
         return self._fitted_mixture().means
+
+    @property
+    def levels_(self) -> dict[str, tuple[str, ...]]:
+        """Labels of the columns of categories that had some; their codes count from 0."""
+        check_is_fitted(self, "fitted_")
+        return dict(self.fitted_.levels)
 
     @property
     def standard_errors_(self) -> tuple[Array, ...]:
@@ -369,7 +380,7 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
         mixture = self._fitted_mixture()
         if n_samples < 1:
             raise UsageError.argument("n_samples", n_samples, "a whole number >= 1")
-        seed = _seed(self.random_state)
+        seed = seed_of(self.random_state)
         return mixture.sample(int(n_samples), np.random.Generator(np.random.Philox(seed)))
 
     def gradient(self, X: Any, sample_weight: Any = None) -> tuple[Array, ...]:
@@ -432,17 +443,3 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
             check_block(block, source)
             check_support(self.mixture_.family, block, source)
         return source
-
-
-def _report(interval: int, step: Step) -> None:
-    """Print the progress of a fit."""
-    if step.iteration % interval == 0:
-        mean = step.objective / step.stats.mass
-        print(f"iteration {step.iteration:>5}   log-likelihood/row {mean:.8f}")
-
-
-def _seed(random_state: Any) -> int:
-    """Number for a fit: the seed itself, or drawn from a RandomState, which moves on."""
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))

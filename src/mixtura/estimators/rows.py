@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +11,10 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from mixtura.errors import DataError, UsageError
+from mixtura.families.spec import Column
 from mixtura.labelled import with_component_labels
 from mixtura.source import DataSource, as_source, read_column
+from mixtura.source.categories import LevelRequest
 from mixtura.source.files import DataFile
 from mixtura.source.frames import as_frame
 
@@ -24,14 +26,24 @@ def rows_to_fit(
     labels: Any,
     missing: Literal["error", "drop"],
     drop: list[str] | None = None,
+    columns: Sequence[Column] | None = None,
+    categories: frozenset[int] | None = frozenset(),
 ) -> DataSource:
-    """Rows as a source; `model` learns ``n_features_in_`` and, where there are names, those."""
+    """Rows as a source; `model` learns ``n_features_in_`` and, where there are names, those.
+
+    `columns` are those to use, `categories` the positions among them that hold categories;
+    None means all.
+    """
     X = opened(X)
     known, spare = _known_labels(X, labels)
     spare = drop if spare is None else spare
+    levels: LevelRequest | None = None
+    if categories != frozenset() and not isinstance(X, DataSource):
+        levels = "all" if categories is None else categories
     source = as_source(
-        X, weights=_array_or_name(weights), labels=known, drop=spare, missing=missing
-    )
+        X, weights=_array_or_name(weights), labels=known, drop=spare, missing=missing,
+        columns=_of_source(X, columns), levels=levels,
+    )  # fmt: skip
     model.n_features_in_ = source.n_features
     if _has_names(X, source):
         model.feature_names_in_ = np.array(source.columns, dtype=object)
@@ -68,15 +80,21 @@ def rows_to_use(model: Any, X: Any, weights: Any = None) -> DataSource:
     """
     X = opened(X)
     names = getattr(model, "feature_names_in_", None)
-    chosen = None
+    levels = getattr(model, "levels_", None) or None
+    chosen: Sequence[Column] | None = None
     if names is not None and (isinstance(X, nw.DataFrame) or _is_file(X)):
         chosen = list(names)
-    source = as_source(X, weights=_array_or_name(weights), columns=chosen)
+    elif not isinstance(X, DataSource):
+        chosen = _positions(model)
+    if isinstance(X, DataSource):
+        _compare_levels(levels or {}, X)
+        levels = None
+    source = as_source(X, weights=_array_or_name(weights), columns=chosen, levels=levels)
     if source.n_features != model.n_features_in_:
         raise DataError.width(source.n_features, model.n_features_in_, type(model).__name__)
     if names is not None and isinstance(X, DataSource):
         _compare_names(list(names), source.columns)
-    elif not isinstance(X, nw.DataFrame | DataSource) and not _is_file(X):
+    elif chosen is None and not isinstance(X, nw.DataFrame | DataSource) and not _is_file(X):
         # scikit-learn's own warning when names were known in fit and are not here
         validate_data(model, X, reset=False, skip_check_array=True)
     return source
@@ -102,11 +120,39 @@ def _has_names(X: Any, source: DataSource) -> bool:
     """Whether the columns were named by somebody; x0, x1, ... are not names."""
     if isinstance(X, nw.DataFrame):
         return all(isinstance(name, str) for name in X.columns)
+    if not isinstance(X, DataSource) and not _is_file(X):
+        return False
     return source.columns != _default_names(source.n_features)
 
 
 def _default_names(n_features: int) -> tuple[str, ...]:
     return tuple(f"x{j}" for j in range(n_features))
+
+
+def _positions(model: Any) -> list[Column] | None:
+    """Columns of an array that a fit chose among others, by the names that they got."""
+    names = getattr(getattr(model, "fitted_", None), "columns", ())
+    if hasattr(model, "feature_names_in_") or names == _default_names(len(names)):
+        return None
+    return list(names) or None
+
+
+def _of_source(X: Any, columns: Sequence[Column] | None) -> Sequence[Column] | None:
+    """Columns to choose; a source has chosen them already, and must have the same."""
+    if columns is None or not isinstance(X, DataSource):
+        return columns
+    found = list(X.columns)
+    wanted = [found[c] if isinstance(c, int) and c < len(found) else str(c) for c in columns]
+    _compare_names(wanted, found)
+    return None
+
+
+def _compare_levels(levels: Mapping[str, Sequence[str]], source: DataSource) -> None:
+    """A source has its codes already: they must mean what they meant in the fit."""
+    for name, labels in levels.items():
+        if source.levels.get(name, labels) != labels:
+            found = f"a source with other labels in '{name}'"
+            raise UsageError.argument("X", found, "as_source(..., levels=model.levels_)")
 
 
 def _compare_names(names: Sequence[str], found: Sequence[str]) -> None:

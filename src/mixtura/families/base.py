@@ -83,6 +83,8 @@ class Family(ABC, Generic[P]):
         `accumulate` adds rows leaf by leaf of the merge tree, however many it is given.
     needs_profile : bool
         `adapted` wants the place and scale of the data.
+    shown_scale : float or None
+        Differences of this size matter in all parameters; None: that depends on their size.
     has_box : bool
         Each column may have any of its values whatever the others are.
     """
@@ -99,6 +101,7 @@ class Family(ABC, Generic[P]):
     sums_leaves: ClassVar[bool] = False
     needs_profile: ClassVar[bool] = False
     has_box: ClassVar[bool] = True
+    shown_scale: ClassVar[float | None] = None
 
     @property
     def is_linear(self) -> bool:
@@ -381,7 +384,10 @@ class Family(ABC, Generic[P]):
         """
         del labels
         errors = None if weight is None else self.standard_errors(params, weight)
-        return shown_arrays(self.to_arrays(params), errors, self.n_features)
+        shown = shown_arrays(self.to_arrays(params), errors, self.n_features)
+        if self.shown_scale is None:
+            return shown
+        return [one._replace(scales=np.full(one.values.shape, self.shown_scale)) for one in shown]
 
     def describe(self) -> str:
         """Name in words, for summaries."""

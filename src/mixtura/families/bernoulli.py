@@ -48,6 +48,7 @@ class Bernoulli(ExponentialFamily[BernoulliParams]):
     name: ClassVar[str] = "bernoulli"
     support: ClassVar[Support] = Support.BINARY
     params_type: ClassVar[type] = BernoulliParams
+    shown_scale: ClassVar[float | None] = 0.01
     independent: ClassVar[bool] = True
 
     def features(self, X: Array) -> Array:

@@ -59,6 +59,7 @@ class Categorical(ExponentialFamily[CategoricalParams]):
     name: ClassVar[str] = "categorical"
     support: ClassVar[Support] = Support.CODES
     params_type: ClassVar[type] = CategoricalParams
+    shown_scale: ClassVar[float | None] = 0.01
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(map(int, self.levels)))
@@ -185,7 +186,8 @@ class Categorical(ExponentialFamily[CategoricalParams]):
             for label in (known or range(n))
         ]
         errors = None if weight is None else self.standard_errors(params, weight)[0]
-        return [Shown("probability", params.probability, columns, names, errors, short=True)]
+        scales = np.full(params.probability.shape, self.shown_scale)
+        return [Shown("probability", params.probability, columns, names, errors, scales, True)]
 
     def marginal(
         self, params: CategoricalParams, columns: Sequence[int]

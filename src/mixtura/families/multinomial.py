@@ -53,6 +53,7 @@ class Multinomial(ExponentialFamily[MultinomialParams]):
     name: ClassVar[str] = "multinomial"
     support: ClassVar[Support] = Support.COUNTS
     params_type: ClassVar[type] = MultinomialParams
+    shown_scale: ClassVar[float | None] = 0.01
     has_box: ClassVar[bool] = False
     needs_profile: ClassVar[bool] = True
 

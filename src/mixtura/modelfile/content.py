@@ -55,6 +55,7 @@ def contents(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Array]]:
         **mixture.family.document(),
         "weighting": mixture.weighting.config(),
         "columns": list(fitted.columns),
+        "levels": {name: list(labels) for name, labels in fitted.levels.items()},
         "outcome": fitted.outcome.name,
         "n_rows": int(fitted.n_rows),
         "mass": float(fitted.mass),
@@ -119,6 +120,7 @@ def assemble(
     return Fitted(
         mixture=mixture,
         columns=tuple(document["columns"]),
+        levels={name: tuple(labels) for name, labels in document["levels"].items()},
         outcome=Outcome[document["outcome"]],
         trace=Trace(
             tensors["trace.objective"],

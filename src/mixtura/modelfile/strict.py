@@ -63,6 +63,11 @@ def _is_names(value: Any) -> bool:
     return _is_texts(value) and len(value) > 0 and len(set(value)) == len(value)
 
 
+def is_levels(value: Any) -> bool:
+    """Labels of columns, by name: texts that differ."""
+    return isinstance(value, dict) and all(_is_names(labels) for labels in value.values())
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float)
 
@@ -86,7 +91,7 @@ def _is_weighting(value: Any) -> bool:
 
 
 #: What fields mean in files that were written before there were such fields.
-OLD_DEFAULTS: dict[str, Any] = {"prior": None, "weighting": "free"}
+OLD_DEFAULTS: dict[str, Any] = {"prior": None, "weighting": "free", "levels": {}}
 
 #: What each field of a document must be.
 Fields = dict[str, Callable[[Any], bool]]
@@ -95,6 +100,7 @@ FIELDS: Fields = {
     "schema": _is_count,
     "mixtura": _is_text,
     "family": _is_text,
+    "levels": is_levels,
     "config": lambda value: isinstance(value, dict),
     "prior": lambda value: value is None or isinstance(value, dict),
     "weighting": _is_weighting,

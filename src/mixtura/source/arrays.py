@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from mixtura.source.base import (
     Rows,
     Weights,
 )
+from mixtura.source.categories import encoded_array, wanted_levels
 from mixtura.source.columns import Request, checked_labels, checked_weights
 
 AnyArray = npt.NDArray[Any]
@@ -54,6 +55,8 @@ class ArraySource(DataSource):
         For rows chosen from a larger table, the index of each in that table.
     n_dropped : int
         Rows of the larger table that were left out.
+    levels : mapping, optional
+        Labels of columns of categories, by name.
     name : str
         What the rows were read from when known, such as
         ``"standard input"``.
@@ -77,8 +80,9 @@ class ArraySource(DataSource):
         kept: npt.NDArray[np.int64] | None = None,
         n_dropped: int = 0,
         name: str = "",
+        levels: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
-        super().__init__(columns, [X.shape[0]], block_rows=block_rows, whole=whole)
+        super().__init__(columns, [X.shape[0]], block_rows=block_rows, whole=whole, levels=levels)
         self._X, self._w, self._labels = X, w, labels
         self._cut = block_rows is not None or not _is_native(X)
         self._kept, self._n_dropped = kept, n_dropped
@@ -147,6 +151,7 @@ class ArraySource(DataSource):
             None if self._labels is None else self._labels[kept],
             block_rows=self.block_rows if self._cut else None,
             whole=self.whole,
+            levels=self.levels,
             kept=kept if self._kept is None else self._kept[kept],
             n_dropped=self._n_dropped + len(keep) - len(kept),
             name=self._name,
@@ -195,6 +200,7 @@ def array_source(
 
     See `mixtura.source.as_source` for the arguments and errors.
     """
+    data, levels = _encoded(data, request)
     X = as_matrix(data)
     names = [f"x{j}" for j in range(X.shape[1])]
     choice = request.choose(names)
@@ -212,7 +218,24 @@ def array_source(
     _warn_of_large_integers(X, columns)
     if not _is_native(X) and not isinstance(X, np.memmap):
         X = X.astype(np.float64)
-    return ArraySource(X, columns, w, known, block_rows=block_rows)
+    return ArraySource(X, columns, w, known, block_rows=block_rows, levels=levels)
+
+
+def _encoded(data: object, request: Request) -> tuple[object, dict[str, tuple[str, ...]]]:
+    """Columns of categories in an array of text or objects as codes, and their labels."""
+    if request.levels is None or not isinstance(data, np.ndarray | list | tuple):
+        return data, {}
+    values = _as_array(data)
+    if values.ndim != 2 or values.dtype.kind not in "OUT":
+        return data, {}
+    names = [f"x{j}" for j in range(values.shape[1])]
+    wanted = wanted_levels(request.levels, names, request.choose(names).features)
+    coded = values.astype(object)
+    levels: dict[str, tuple[str, ...]] = {}
+    for at, given in wanted.items():
+        coded[:, at], labels = encoded_array(values[:, at], names[at], given)
+        levels |= {names[at]: labels} if labels is not None else {}
+    return coded, levels
 
 
 def as_matrix(data: object) -> AnyArray:

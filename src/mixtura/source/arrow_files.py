@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from mixtura.errors import DataError
@@ -31,7 +31,12 @@ class ParquetFormat(FileFormat):
         return Layout(tuple(schema.names), kinds, meta.num_rows, tuple(starts))
 
     def batches(
-        self, file: DataFile, layout: Layout, names: Sequence[str], rows: range | None = None
+        self,
+        file: DataFile,
+        layout: Layout,
+        names: Sequence[str],
+        rows: range | None = None,
+        text: Collection[str] = (),
     ) -> Iterator[Batch]:
         """Decode the row groups that hold `rows`, some rows at a time."""
         starts = layout.detail
@@ -81,7 +86,12 @@ class ArrowFormat(FileFormat):
         return Layout(tuple(schema.names), tuple(_kind(f.type) for f in schema), n_rows)
 
     def batches(
-        self, file: DataFile, layout: Layout, names: Sequence[str], rows: range | None = None
+        self,
+        file: DataFile,
+        layout: Layout,
+        names: Sequence[str],
+        rows: range | None = None,
+        text: Collection[str] = (),
     ) -> Iterator[Batch]:
         """Read one record batch after the other; the contents are checked, not trusted."""
         with _ipc(file, layout.positions(names)) as reader:

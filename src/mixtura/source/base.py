@@ -8,7 +8,7 @@ blocks depends on row counts alone, never on how a file happens to be stored.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -146,6 +146,8 @@ class DataSource(ABC):
         Names of the d features.
     whole : frozenset of int
         Positions of features that a table declares as whole numbers.
+    levels : dict of str to tuple of str
+        Labels of columns of categories, by name; their codes 0, 1, 2, ... are what rows hold.
     block_rows : int
         Rows per block where rows have to be copied: 1024 * 2**k.
 
@@ -162,7 +164,9 @@ class DataSource(ABC):
         *,
         block_rows: int | None = None,
         whole: frozenset[int] = frozenset(),
+        levels: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
+        self.levels = dict(levels or {})
         self.columns = tuple(columns)
         self.whole = whole
         self.block_rows = checked_block_rows(block_rows, len(self.columns))

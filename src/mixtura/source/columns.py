@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from mixtura.source.base import Labels, Weights
 
 # What a column may be called for somebody who reads the error message.
 NUMERIC_KINDS = frozenset({"integer", "float", "decimal", "missing"})
+
+# What a column of categories may hold.
+CATEGORY_KINDS = NUMERIC_KINDS | {"text", "category", "boolean"}
 
 Column = str | int
 
@@ -45,12 +49,15 @@ class Request:
         Features to use, in this order; columns to leave out.
     weight, label : str or None
         Name of the column of weights and of labels.
+    levels : mapping, "all" or None
+        Labels of columns of categories, see `mixtura.source.categories`.
     """
 
     columns: Sequence[Column] | None = None
     drop: Sequence[Column] | None = None
     weight: str | None = None
     label: str | None = None
+    levels: Any = None
 
     def choose(self, names: Sequence[str]) -> Choice:
         """Positions of the chosen columns among `names`.
@@ -99,15 +106,24 @@ def as_names(value: Sequence[Column] | Column | None, argument: str) -> Sequence
     return names
 
 
-def refuse_text(names: Sequence[str], kinds: Sequence[str], choice: Choice) -> None:
-    """Refuse columns in use that do not hold numbers.
+def refuse_text(
+    names: Sequence[str],
+    kinds: Sequence[str],
+    choice: Choice,
+    categories: Collection[int] = (),
+) -> None:
+    """Refuse columns in use that do not hold numbers, nor categories where these are wanted.
 
     Raises
     ------
     DataError
         Features (all of them listed), weights or labels are not numeric.
     """
-    bad = {names[at]: kinds[at] for at in choice.features if kinds[at] not in NUMERIC_KINDS}
+    bad = {
+        names[at]: kinds[at]
+        for at in choice.features
+        if kinds[at] not in (CATEGORY_KINDS if at in categories else NUMERIC_KINDS)
+    }
     if bad:
         raise DataError.not_numeric(bad)
     if choice.weight is not None and kinds[choice.weight] not in NUMERIC_KINDS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -82,9 +82,14 @@ class CsvFormat(FileFormat):
         return Layout(tuple(names), kinds, n_rows, dialect)
 
     def batches(
-        self, file: DataFile, layout: Layout, names: Sequence[str], rows: range | None = None
+        self,
+        file: DataFile,
+        layout: Layout,
+        names: Sequence[str],
+        rows: range | None = None,
+        text: Collection[str] = (),
     ) -> Iterator[Batch]:
-        """Parse the whole file, a few megabytes at a time; every column is float64.
+        """Parse the whole file, a few megabytes at a time; every column is float64 or text.
 
         Raises
         ------
@@ -94,10 +99,11 @@ class CsvFormat(FileFormat):
         """
         pa = pyarrow()
         try:
-            reader = _open_reader(file, layout, names, pa.float64())
+            reader = _open_reader(file, layout, names, pa.float64(), text)
             yield from reader
         except pa.ArrowException as error:
-            raise _fault(file, layout, names, str(error)) from None
+            numbers = [name for name in names if name not in text]
+            raise _fault(file, layout, numbers, str(error)) from None
         except OSError as error:
             raise DataError.unreadable(file.name, str(error)) from error
 
@@ -130,9 +136,13 @@ def guessed_numbers(text: ArrowObject) -> ArrowObject:
 
 
 def _open_reader(
-    file: DataFile, layout: Layout, names: Sequence[str], dtype: ArrowObject
+    file: DataFile,
+    layout: Layout,
+    names: Sequence[str],
+    dtype: ArrowObject,
+    text: Collection[str] = (),
 ) -> ArrowObject:
-    """Streaming reader of some columns, all of one type."""
+    """Streaming reader of some columns, all of one type but those of text."""
     from pyarrow import csv as arrow_csv
 
     dialect: Dialect = layout.detail
@@ -148,7 +158,7 @@ def _open_reader(
             delimiter=dialect.delimiter, newlines_in_values=True, ignore_empty_lines=True
         ),
         convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, dtype),
+            column_types={n: pyarrow().string() if n in text else dtype for n in names},
             include_columns=list(names),
             null_values=sorted(_PADDED_MISSING),
             strings_can_be_null=True,

@@ -13,6 +13,7 @@ from mixtura.errors import DataError, DataTypeError, UsageError
 from mixtura.source.arrays import ArraySource, array_source, as_matrix
 from mixtura.source.arrow_files import ArrowFormat, ParquetFormat
 from mixtura.source.base import DataSource, checked_block_rows, regroup
+from mixtura.source.categories import LevelRequest
 from mixtura.source.columns import Column, Request, as_names, checked_labels, checked_weights
 from mixtura.source.csv_files import CsvFormat, guessed_numbers
 from mixtura.source.drop import AttachedSource, DroppingSource
@@ -45,6 +46,7 @@ def as_source(
     weights: npt.ArrayLike | str | None = None,
     labels: npt.ArrayLike | str | None = None,
     missing: Literal["error", "drop"] = "error",
+    levels: LevelRequest | None = None,
     block_rows: int | None = None,
 ) -> DataSource:
     """Make a re-readable source of rows out of an array, a data frame or files.
@@ -82,6 +84,13 @@ def as_source(
     missing : {"error", "drop"}, default="error"
         What to do with rows that hold missing or infinite values: refuse them
         (`summarise` does, after counting), or leave them out.
+    levels : mapping of column to labels, or "all", optional
+        Columns of categories, which may hold text, truth values, declared categories or
+        numbers. Rows hold the place of the value among the labels given (a value that is
+        none of them is refused); labels given as None are found: those that occur, in the
+        order that the table declares, else sorted. "all": every column, labels found.
+        Numbers that are nothing but 0 and 1 stay as they are. The labels are in
+        `DataSource.levels`.
     block_rows : int, optional
         Rows per block, 1024 times a power of two. Default: 2**17, less for wide
         tables; arrays and frames are one block.
@@ -119,6 +128,7 @@ def as_source(
         as_names(drop, "drop"),
         weights if isinstance(weights, str) else None,
         labels if isinstance(labels, str) else None,
+        levels,
     )
     checked_block_rows(block_rows, 1)
     if is_collection(data):
@@ -235,6 +245,7 @@ def _file_source(
         whole.labels,
         block_rows=block_rows,
         whole=source.whole,
+        levels=source.levels,
         name="standard input",
     )
 

@@ -32,7 +32,9 @@ class DroppingSource(DataSource):
 
     def __init__(self, base: DataSource) -> None:
         counts = [None] * base.n_streams
-        super().__init__(base.columns, counts, block_rows=base.block_rows, whole=base.whole)
+        super().__init__(
+            base.columns, counts, block_rows=base.block_rows, whole=base.whole, levels=base.levels
+        )
         self._base = base
 
     @property
@@ -139,7 +141,9 @@ class AttachedSource(DataSource):
     def __init__(self, base: DataSource, w: Weights | None, labels: Labels | None) -> None:
         base.count_rows()
         counts = [base.offset(s + 1) - base.offset(s) for s in range(base.n_streams)]
-        super().__init__(base.columns, counts, block_rows=base.block_rows, whole=base.whole)
+        super().__init__(
+            base.columns, counts, block_rows=base.block_rows, whole=base.whole, levels=base.levels
+        )
         self._base, self._w, self._labels = base, w, labels
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,6 +13,13 @@ import numpy.typing as npt
 
 from mixtura.errors import DataError
 from mixtura.source.base import Block, DataSource, Part, checked_block_rows, regroup
+from mixtura.source.categories import (
+    MOST_LEVELS,
+    codes_of,
+    found_levels,
+    label_of,
+    wanted_levels,
+)
 from mixtura.source.columns import NUMERIC_KINDS, Choice, Request, refuse_text, whole_labels
 from mixtura.source.paths import ArrowObject, DataFile, find_files, format_name, pyarrow
 
@@ -69,9 +76,17 @@ class FileFormat(ABC):
 
     @abstractmethod
     def batches(
-        self, file: DataFile, layout: Layout, names: Sequence[str], rows: range | None = None
+        self,
+        file: DataFile,
+        layout: Layout,
+        names: Sequence[str],
+        rows: range | None = None,
+        text: Collection[str] = (),
     ) -> Iterator[Batch]:
-        """Record batches of the columns `names`, in any order; `rows` None: all."""
+        """Record batches of the columns `names`, in any order; `rows` None: all.
+
+        Columns in `text` are given as text where the file has nothing but text.
+        """
 
     @abstractmethod
     def raw_column(self, file: DataFile, layout: Layout, name: str) -> ArrowObject:
@@ -115,7 +130,7 @@ class FileSource(DataSource):
         request: Request,
         block_rows: int | None = None,
     ) -> None:
-        first, choice = _agreed(files, layouts, request)
+        first, choice, wanted = _agreed(files, layouts, request)
         names = layouts[first].columns
         self._files = list(zip(files, formats, layouts, strict=True))
         self._features = [names[at] for at in choice.features]
@@ -126,8 +141,14 @@ class FileSource(DataSource):
             self._features,
             counts,
             block_rows=checked_block_rows(block_rows, len(choice.features)),
-            whole=_whole(layouts, self._features),
+            whole=_whole(layouts, self._features) - {self._features.index(n) for n in wanted},
+            levels={name: tuple(given) for name, given in wanted.items() if given is not None},
         )
+        self._kinds = dict(zip(names, layouts[first].kinds, strict=True))
+        sought = [name for name, given in wanted.items() if given is None]
+        if sought:
+            found = self._find_levels(sought)
+            self.levels |= {name: own for name, own in found.items() if own is not None}
         if self.n_rows == 0:
             raise DataError.empty(f"'{files[0].name}'" if len(files) == 1 else "the files")
 
@@ -157,12 +178,32 @@ class FileSource(DataSource):
                 tuple(self._features),
                 self._weight,
                 self._label,
+                tuple((n, self._kinds[n], own) for n, own in self.levels.items()),
                 None if stop is None else range(start or 0, stop),
                 first_row + (start or 0),
                 self.block_rows,
             )
             for start, stop in pairwise(cuts)
         ]
+
+    def _find_levels(self, names: list[str]) -> dict[str, tuple[str, ...] | None]:
+        """Labels of columns of categories, by one pass over these columns."""
+        values: dict[str, dict[Any, None]] = {name: {} for name in names}
+        order: dict[str, Sequence[str] | None] = {}
+        for file, form, layout in self._files:
+            if layout.n_rows == 0 or not layout.columns:
+                continue
+            for batch in form.batches(file, layout, names, None, frozenset(names)):
+                for name in names:
+                    different, declared = different_values(_column(batch, name))
+                    values[name] |= dict.fromkeys(different)
+                    order.setdefault(name, declared)
+                    if len(values[name]) > 2 * MOST_LEVELS:
+                        raise DataError.too_many_levels(name, len(values[name]), MOST_LEVELS)
+        return {
+            name: found_levels(values[name], self._kinds[name], name, order.get(name))
+            for name in names
+        }
 
     def stream_name(self, stream: int) -> str:
         """Name of the file."""
@@ -187,6 +228,7 @@ class FilePart(Part):
     features: tuple[str, ...]
     weight: str | None
     label: str | None
+    levels: tuple[tuple[str, str, tuple[str, ...]], ...]  # name, kind and labels
     rows: range | None
     first_row: int
     block_rows: int
@@ -196,7 +238,9 @@ class FilePart(Part):
         names = [*self.features, *(name for name in (self.weight, self.label) if name)]
         if self.layout.n_rows == 0:
             return
-        pieces = self._pieces(self.form.batches(self.file, self.layout, names, self.rows))
+        text = frozenset(name for name, _, _ in self.levels)
+        batches = self.form.batches(self.file, self.layout, names, self.rows, text)
+        pieces = self._pieces(batches)
         yield from regroup(pieces, self.block_rows, self.first_row)
 
     @property
@@ -212,8 +256,12 @@ class FilePart(Part):
             if not batch.num_rows:
                 continue
             X = np.empty((batch.num_rows, len(self.features)))
+            coded = {name: (kind, labels) for name, kind, labels in self.levels}
             for j, name in enumerate(self.features):
-                X[:, j] = _float_column(batch, name)
+                if name in coded:
+                    X[:, j] = self._codes(batch, name, at, *coded[name])
+                else:
+                    X[:, j] = _float_column(batch, name)
             w = None if self.weight is None else _float_column(batch, self.weight)
             labels = None
             if self.label is not None:
@@ -221,24 +269,44 @@ class FilePart(Part):
             yield Block(X, w, at, labels)
             at += batch.num_rows
 
+    def _codes(
+        self, batch: Batch, name: str, at: int, kind: str, labels: tuple[str, ...]
+    ) -> npt.NDArray[np.float64]:
+        """Codes of a column of categories, nulls as NaN."""
+        values, places = numbered_values(_column(batch, name))
+        codes = np.append(codes_of(values, kind, labels), np.nan)[places]
+        unseen = np.flatnonzero(codes == -1)
+        if len(unseen):
+            row = int(unseen[0])
+            label = label_of(values[places[row]], kind)
+            where = f" (file '{self.file.name}')"
+            raise DataError.unseen_level(name, label, at + row, labels, where)
+        return codes
+
 
 def _agreed(
     files: Sequence[DataFile], layouts: Sequence[Layout], request: Request
-) -> tuple[int, Choice]:
-    """First file with columns, and the choice among them, which all other files allow."""
+) -> tuple[int, Choice, dict[str, Sequence[str] | None]]:
+    """First file with columns, and the choice among them, which all other files allow.
+
+    With it go the columns of categories among them, and their labels where given.
+    """
     filled = [at for at, layout in enumerate(layouts) if layout.columns]
     if not filled:
         raise DataError.empty(f"'{files[0].name}'" if len(files) == 1 else "the files")
     first = next((at for at in filled if layouts[at].n_rows != 0), filled[0])
     names, kinds = layouts[first].columns, layouts[first].kinds
     choice = request.choose(names)
-    refuse_text(names, kinds, choice)
+    wanted = wanted_levels(request.levels, names, choice.features)
+    refuse_text(names, kinds, choice, wanted)
     if not choice.features:
         raise DataError.empty_array("feature", (layouts[first].n_rows, 0))
     used = [names[at] for at in (*choice.features, choice.weight, choice.label) if at is not None]
+    categories = {names[at]: levels for at, levels in wanted.items()}
+    used = [name for name in used if name not in categories]
     for at in filled:
         _refuse_drift(files[at], layouts[at], files[first], layouts[first], used)
-    return first, choice
+    return first, choice, categories
 
 
 def _refuse_drift(
@@ -269,6 +337,32 @@ def _whole(layouts: Sequence[Layout], features: Sequence[str]) -> frozenset[int]
     return frozenset(
         j for j, name in enumerate(features) if kinds and all(k[name] == "integer" for k in kinds)
     )
+
+
+def _column(batch: Batch, name: str) -> ArrowObject:
+    return batch.column(batch.schema.get_field_index(name))
+
+
+def different_values(column: ArrowObject) -> tuple[list[Any], list[str] | None]:
+    """Different values of an Arrow column that are not missing, and the order it declares."""
+    declared = None
+    if pyarrow().types.is_dictionary(column.type):
+        if column.type.ordered:
+            declared = [str(label) for label in column.dictionary.to_pylist()]
+        column = column.cast(column.type.value_type)
+    return [v for v in column.unique().to_pylist() if v is not None and v == v], declared
+
+
+def numbered_values(column: ArrowObject) -> tuple[list[Any], npt.NDArray[np.intp]]:
+    """Different values of an Arrow column, and for each row the place of its own; last: missing."""
+    if not pyarrow().types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    values = column.dictionary.to_pylist()
+    missing = [at for at, value in enumerate(values) if value is None or value != value]
+    places = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.intp)
+    places[np.isin(places, missing)] = len(values)
+    kept = ["" if at in missing else value for at, value in enumerate(values)]
+    return kept, places
 
 
 def _float_column(batch: Batch, name: str) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ its library already.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import narwhals.stable.v1 as nw
@@ -17,6 +18,7 @@ from narwhals.exceptions import DuplicateError
 from mixtura.errors import DataError, UsageError
 from mixtura.source.arrays import ArraySource
 from mixtura.source.base import Labels, Weights
+from mixtura.source.categories import codes_of, found_levels, label_of, wanted_levels
 from mixtura.source.columns import (
     NUMERIC_KINDS,
     Choice,
@@ -80,11 +82,17 @@ def frame_source(
     _refuse_empty(frame, choice)
     series = [frame[:, at] for at in range(len(names))]
     kinds = [column_kind(column) for column in series]
-    refuse_text(names, kinds, choice)
+    wanted = wanted_levels(request.levels, names, choice.features)
+    refuse_text(names, kinds, choice, wanted)
     n_rows = len(frame)
     X = np.empty((n_rows, len(choice.features)))
+    levels: dict[str, tuple[str, ...]] = {}
     for j, at in enumerate(choice.features):
-        X[:, j] = numbers(series[at])
+        if at in wanted:
+            X[:, j], found = categories(series[at], kinds[at], names[at], wanted[at])
+            levels |= {names[at]: found} if found is not None else {}
+        else:
+            X[:, j] = numbers(series[at])
     if choice.weight is not None:
         weights = numbers(series[choice.weight])
     if choice.label is not None:
@@ -93,9 +101,11 @@ def frame_source(
     if weights is not None:
         w = checked_weights(weights, n_rows, nan_allowed=nan_weights)
     known: Labels | None = None if labels is None else checked_labels(labels, n_rows)
-    whole = frozenset(j for j, at in enumerate(choice.features) if kinds[at] == "integer")
+    whole = frozenset(
+        j for j, at in enumerate(choice.features) if kinds[at] == "integer" and at not in wanted
+    )
     columns = [names[at] for at in choice.features]
-    return ArraySource(X, columns, w, known, block_rows=block_rows, whole=whole)
+    return ArraySource(X, columns, w, known, block_rows=block_rows, whole=whole, levels=levels)
 
 
 def frame_column(frame: Frame, name: str | int) -> npt.NDArray[Any]:
@@ -134,6 +144,43 @@ def numbers(column: nw.Series[Any]) -> npt.NDArray[np.float64]:
     if column.dtype.is_numeric():
         return np.asarray(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
     return _numbers_of_objects(column)
+
+
+def categories(
+    column: nw.Series[Any], kind: str, name: str, levels: Sequence[str] | None
+) -> tuple[npt.NDArray[np.float64], tuple[str, ...] | None]:
+    """Codes of a column of categories, nulls as NaN, with its labels.
+
+    Labels that are not given are found; numbers 0 and 1 need none.
+    """
+    order = None
+    if kind == "category":
+        order = [str(label) for label in column.cat.get_categories().to_list()]
+        column = column.cast(nw.String)
+    present = ~column.is_null()
+    if kind in NUMERIC_KINDS:
+        values = numbers(column)
+        present_at = np.flatnonzero(~np.isnan(values))
+        different, place = np.unique(values[present_at], return_inverse=True)
+    else:
+        present_at = np.flatnonzero(present.to_numpy())
+        column = column.filter(present)
+        different = np.array(column.unique().to_list(), dtype=object)
+        numbered = dict(zip(different.tolist(), range(len(different)), strict=True))
+        place = np.array([numbered[value] for value in column.to_list()], dtype=np.intp)
+    labels = tuple(levels) if levels is not None else found_levels(different, kind, name, order)
+    codes = np.full(len(present), np.nan)
+    if labels is None:
+        codes[present_at] = different[place]
+        return codes, None
+    own = codes_of(different.tolist(), kind, labels)
+    codes[present_at] = own[place]
+    unseen = np.flatnonzero(codes == -1)
+    if len(unseen):
+        row = int(unseen[0])
+        value = different[place[np.searchsorted(present_at, row)]]
+        raise DataError.unseen_level(name, label_of(value, kind), row, labels)
+    return codes, labels
 
 
 def _kind_of_objects(column: nw.Series[Any]) -> str:

@@ -72,7 +72,13 @@ class HeldSource(DataSource):
 
     def __init__(self, origin: DataSource, held: tuple[Block, ...]) -> None:
         n_rows = sum(block.n_rows for block in held)
-        super().__init__(origin.columns, [n_rows], block_rows=origin.block_rows, whole=origin.whole)
+        super().__init__(
+            origin.columns,
+            [n_rows],
+            block_rows=origin.block_rows,
+            whole=origin.whole,
+            levels=origin.levels,
+        )
         self._origin = origin
         self._parts = [HeldBlocks((block,)) for block in held]
 
