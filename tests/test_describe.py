@@ -54,7 +54,8 @@ def drawn(family, d=2, n=120):
             float
         )
     counts = np.where(second, rng.poisson(40, (n, d)), rng.poisson(2, (n, d)))
-    return counts.astype(float) + (0.5 if family != "poisson" else 0.0)
+    whole = find_family(family, d).support.is_whole
+    return counts.astype(float) + (0.0 if whole else 0.5)
 
 
 def of_family(name, k=2, d=2):

@@ -35,7 +35,7 @@ def shown_gaussian(family: Gaussian, params: GaussianParams, weight: Array | Non
     sds, columns = deviations(family, params), range(family.n_features)
     of_means = of_sds = None
     if weight is not None:
-        of_means, of_variances = family.standard_errors(params, weight)
+        of_means, of_variances, *_ = family.standard_errors(params, weight)
         if family.geometry in (Geometry.DENSE, Geometry.TIED):
             of_variances = np.einsum("kii->ki", of_variances)
         elif family.geometry is Geometry.SPHERICAL:
