@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from mixtura.families import CustomFamily
 from mixtura.families.negative_binomial import NegativeBinomial, NegativeBinomialParams
 from mixtura.families.student import Student, StudentParams
 from tests.cases import Case, full_covariances, gaussian_case
@@ -106,3 +107,69 @@ LATENT_CASES = (
     negative_binomial_case(1),
     negative_binomial_case(2),
 )
+
+
+# -- a person's own density --------------------------------------------------------------------
+
+
+def logistic(params, X):
+    """Independent logistic columns with one scale."""
+    z = (X - params["centre"]) * np.exp(-params["log_scale"])
+    return (-z - 2 * np.logaddexp(0, -z) - params["log_scale"]).sum(axis=1)
+
+
+def logistic_gradient(params, X):
+    shrink = np.exp(-params["log_scale"])
+    z = (X - params["centre"]) * shrink
+    slope = np.tanh(z / 2)
+    return {"centre": slope * shrink, "log_scale": (z * slope - 1).sum(axis=1)}
+
+
+def logistic_start(mean, covariance):
+    variance = np.trace(covariance) / len(mean)
+    return {"centre": mean, "log_scale": 0.5 * np.log(variance * 3 / np.pi**2)}
+
+
+def logistic_draw(params, n, rng):
+    return rng.logistic(params["centre"], np.exp(params["log_scale"]), (n, len(params["centre"])))
+
+
+def custom_family(d: int, **options) -> CustomFamily:
+    first = {"centre": np.zeros(d), "log_scale": 0.0}
+    options = {"start": logistic_start, "draw": logistic_draw, **options}
+    return CustomFamily(logistic, parameters=first, n_features=d, **options)
+
+
+def custom_case(d: int, **options) -> Case:
+    family = custom_family(d, **options)
+
+    def draw(rng, n_components):
+        centre = rng.normal(size=(n_components, d)) + 8.0 * np.arange(n_components)[:, None]
+        params = family.params(centre=centre, log_scale=rng.uniform(-0.5, 0.5, n_components))
+        spread = np.pi / np.sqrt(3) * np.exp(params.theta[:, [-1]]) * np.ones(d)
+        return params._replace(row_mean=centre, row_spread=spread)
+
+    def chart(params):
+        return params.theta.size, lambda t: params._replace(
+            theta=params.theta + t.reshape(params.theta.shape)
+        )
+
+    def log_density(params, X):
+        scale = np.exp(params.theta[:, -1:])
+        return stats.logistic(params.theta[:, :-1], scale).logpdf(X[:, None]).sum(axis=2)
+
+    return Case(
+        name=f"custom-{d}{'-gradient' if options else ''}",
+        family=family,
+        draw=draw,
+        log_density=log_density,
+        chart=chart,
+        covariance=lambda params: params.row_spread[:, :, None] ** 2 * np.eye(d),
+        coordinates=lambda params: (params.theta,),
+        estimates=lambda params: (params.theta,),
+        exact_information=False,
+        heavy_tails=True,
+    )
+
+
+OWN_CASES = (custom_case(1), custom_case(2, gradient=logistic_gradient))

@@ -10,11 +10,11 @@ from mixtura.stats import Stats
 from tests.cases import CASES as FIRST_CASES
 from tests.cases_columns import COLUMN_CASES
 from tests.cases_composed import COMPOSED_CASES
-from tests.cases_latent import LATENT_CASES
+from tests.cases_latent import LATENT_CASES, OWN_CASES
 from tests.toys import TOYS
 
 CASES = (*FIRST_CASES, *COLUMN_CASES, *COMPOSED_CASES, *LATENT_CASES)
-ALL = [*CASES, *TOYS]
+ALL = [*CASES, *TOYS, *OWN_CASES]
 every = pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
 registered = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 only = lambda keep: pytest.mark.parametrize(  # noqa: E731

@@ -22,6 +22,7 @@ FLOORS = [
         "criteria",
         "degenerate",
         "em",
+        "steps",
         "labelled",
         "lockstep",
         "profile",

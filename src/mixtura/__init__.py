@@ -22,6 +22,9 @@ _HOME = {
     "PoissonParams": "families",
     "Family": "families",
     "ExponentialFamily": "families",
+    "Student": "families",
+    "NegativeBinomial": "families",
+    "CustomFamily": "families",
     "NormalInverseWishart": "families",
     "GammaPrior": "families",
     "BetaPrior": "families",
@@ -77,16 +80,19 @@ if TYPE_CHECKING:
     from mixtura.executor import Checkpointed, Dask, Local
     from mixtura.families import (
         BetaPrior,
+        CustomFamily,
         DirichletPrior,
         ExponentialFamily,
         Family,
         GammaPrior,
         Gaussian,
         GaussianParams,
+        NegativeBinomial,
         NormalInverseWishart,
         Poisson,
         PoissonParams,
         PseudoRows,
+        Student,
     )
     from mixtura.film import Film, animate
     from mixtura.fitting import Fitted, fit_mixture

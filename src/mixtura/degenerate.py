@@ -27,11 +27,13 @@ class Event:
     """Something that was mended on the way."""
 
     iteration: int
-    component: int
-    action: Literal["reseeded", "dropped"]
+    component: int | None  # None: all of them
+    action: Literal["reseeded", "dropped", "damped"]
     reason: str
 
     def __str__(self) -> str:
+        if self.component is None:
+            return f"iteration {self.iteration}: step {self.action}, {self.reason}"
         return (
             f"iteration {self.iteration}: component {self.component} {self.action}, {self.reason}"
         )

@@ -9,7 +9,7 @@ and clusters change how the statistics are made; they never add a loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,72 +25,21 @@ from mixtura.lockstep import Asking, answered
 from mixtura.mixture import Mixture, from_stats
 from mixtura.source import Block, DataSource
 from mixtura.stats import Array, Stats, tree_sum
+from mixtura.steps import Fit as Fit
+from mixtura.steps import Step as Step
+from mixtura.steps import Trace as Trace
+from mixtura.steps import ended_by, finish, is_better, light
 from mixtura.stopping import SETTLING, Aitken, Gain, Outcome
 from mixtura.weighting import Weighting
 
-#: A fall of the objective by more than this fraction is more than rounding.
-ROUNDING = 1e-10
+#: A scoring step is halved so often at most: what still falls then is rounding, or a
+#: gradient that is none.
+MOST_HALVINGS = 14
 
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One mixture of a run, and the statistics of the data under that same mixture."""
-
-    mixture: Mixture
-    stats: Stats
-    iteration: int
-    n_passes: int
-    mixed: bool = False  # made by combining earlier statistics, not by a plain EM step
-    events: tuple[Event, ...] = ()
-    log_prior: float = 0.0  # of `mixture`
-
-    @property
-    def objective(self) -> float:
-        """Log-likelihood of `mixture`, plus the log prior where there is one, in nats."""
-        return self.stats.loglik + self.log_prior
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What every iteration looked like; entry 0 belongs to the start.
-
-    Attributes
-    ----------
-    objective : ndarray
-        Log-likelihood, plus the log prior where there is one, in nats.
-    expected_complete, entropy : ndarray
-        The two terms of the bound, in nats; after each E step their sum is
-        the log-likelihood.
-    mixtures : tuple of Mixture
-        The mixtures themselves, where they were asked for.
-    """
-
-    objective: Array
-    expected_complete: Array
-    entropy: Array
-    mixtures: tuple[Mixture, ...] = ()
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Result of a run: the mixture, why it stopped, and how it went."""
-
-    mixture: Mixture
-    outcome: Outcome
-    trace: Trace
-    stats: Stats
-    n_passes: int
-    events: tuple[Event, ...] = ()
-
-    @property
-    def objective(self) -> float:
-        """Log-likelihood of `mixture`, plus the log prior where there is one, in nats."""
-        return self.stats.loglik + self.mixture.log_prior
-
-    @property
-    def n_iter(self) -> int:
-        """M steps that were taken."""
-        return max(len(self.trace.objective) - 1, 0)
+#: Where a scoring step gains more than this part of what the one before gained, the next
+#: one may be twice as long, up to so many lengths.
+CRAWL = 0.5
+FARTHEST = 1024.0
 
 
 def em_steps(
@@ -232,11 +181,11 @@ def em_run(
         step = yield from run.advance()
         if step.events:
             first = len(steps)
-        elif steps and (ended := _fallen(step, steps[-1].objective, stop.tol)):
+        elif steps and (ended := ended_by(step, steps[-1].objective, stop.tol)):
             outcome = ended
             break
         if steps and not keep_mixtures:
-            steps[-1] = _light(steps[-1], step)
+            steps[-1] = light(steps[-1], step)
         steps.append(step)
         if watch is not None:
             watch(step)
@@ -245,7 +194,7 @@ def em_run(
             break
         if step.iteration >= max_iter:
             break
-    return _finish(steps, outcome, keep_mixtures)
+    return finish(steps, outcome, keep_mixtures)
 
 
 class Run:
@@ -273,8 +222,9 @@ class Run:
         self._step: Step | None = None
         self._n_threads = n_threads
         self._n_passes = 0
+        self._reach, self._gain = 1.0, np.inf  # of scoring steps
         self._care = (care or Care()).fresh()
-        self._accelerator = Anderson() if accelerate else None
+        self._accelerator = Anderson() if accelerate and not mixture.family.damped else None
 
     def advance(self) -> Asking[Step]:
         """Ask for the passes of the next step, and return it; the first is the start itself."""
@@ -292,7 +242,28 @@ class Run:
             assert self._accelerator is not None
             self._accelerator.reject()
             self._step = before
-        return (yield from self._taken(mixture.maximise(stats, self._n_threads), events=events))
+        after = mixture.maximise(stats, self._n_threads)
+        if mixture.family.damped and not events:
+            return (yield from self._scored(before, after))
+        return (yield from self._taken(after, events=events))
+
+    def _scored(self, before: Step, full: Mixture) -> Asking[Step]:
+        """Take a scoring step: halved while it lowers the objective, longer where it crawls."""
+        halvings = -int(np.log2(self._reach))
+        while True:
+            share = 0.5**halvings
+            after = full if share == 1.0 else before.mixture.toward(full, share)
+            step = yield from self._taken(after)
+            if is_better(step, before) or halvings == MOST_HALVINGS:
+                break
+            self._step = before
+            halvings += 1
+        gain = step.objective - before.objective
+        crawls = gain > CRAWL * self._gain and full.family.stretches
+        self._reach = min(2.0 * share, FARTHEST) if crawls and share >= self._reach else 1.0
+        self._gain = gain if np.isfinite(gain) else np.inf
+        self._step = replace(step, halvings=max(halvings, 0))
+        return self._step
 
     def _taken(
         self, mixture: Mixture, *, mixed: bool = False, events: tuple[Event, ...] = ()
@@ -411,33 +382,3 @@ def _one_hot(block: Block, rows: slice, n_rows: int, n_components: int) -> Array
     known = np.flatnonzero(labels >= 0)
     R[known, labels[known]] = 1.0
     return R
-
-
-def _fallen(step: Step, before: float, tol: float) -> Outcome | None:
-    """What a fall of the objective means: a step of a monotone family lowers it by rounding only.
-
-    Covariances on the floor are ill-conditioned, which makes rounding large. Where it
-    outweighs what a step gains and is below the tolerance, the run is at its end.
-    """
-    fall = before - step.objective
-    if not step.mixture.family.monotone or fall <= ROUNDING * abs(before):
-        return None
-    return Outcome.CONVERGED if fall <= tol * step.stats.mass else Outcome.FELL
-
-
-def _light(step: Step, newer: Step) -> Step:
-    """The step without arrays of its own: only the newest mixture and statistics are kept."""
-    empty = np.zeros(0)
-    numbers = (step.stats.loglik, step.stats.entropy, step.stats.mass)
-    return replace(step, mixture=newer.mixture, stats=Stats(empty, empty, empty, *numbers))
-
-
-def _finish(steps: list[Step], outcome: Outcome, keep_mixtures: bool) -> Fit:
-    trace = Trace(
-        np.array([step.objective for step in steps]),
-        np.array([step.stats.expected_complete for step in steps]),
-        np.array([step.stats.entropy for step in steps]),
-        tuple(step.mixture for step in steps) if keep_mixtures else (),
-    )
-    events = tuple(event for step in steps for event in step.events)
-    return Fit(steps[-1].mixture, outcome, trace, steps[-1].stats, steps[-1].n_passes, events)

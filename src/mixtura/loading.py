@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mixtura import modelfile
 from mixtura.classify import Classifier
 from mixtura.estimators import GaussianMixture, GenerativeClassifier, MixtureModel
-from mixtura.families import FAMILIES, Composite, Gaussian
+from mixtura.families import FAMILIES, Composite, Family, Gaussian
 from mixtura.fitting import Fitted
 from mixtura.weighting import ClassShares
 
 
-def load(path: str | Path) -> MixtureModel | GenerativeClassifier:
+def load(
+    path: str | Path, family: Family[Any] | None = None
+) -> MixtureModel | GenerativeClassifier:
     """Load a model that was saved with ``save`` or ``mixtura fit -o``.
 
     Loading reads numbers and plain JSON; it never runs code.
@@ -24,6 +27,8 @@ def load(path: str | Path) -> MixtureModel | GenerativeClassifier:
     ----------
     path : str or Path
         The model file.
+    family : Family, optional
+        Needed where the model is of a family of one's own, such as `CustomFamily`.
 
     Returns
     -------
@@ -46,7 +51,7 @@ def load(path: str | Path) -> MixtureModel | GenerativeClassifier:
     >>> bool((again.means_ == model.means_).all())
     True
     """
-    found = modelfile.load_any(path)
+    found = modelfile.load_any(path, family)
     return from_classifier(found) if isinstance(found, Classifier) else from_fitted(found)
 
 

@@ -113,6 +113,12 @@ class Mixture:
         """M step: the next mixture, from statistics of this one."""
         return from_stats(self.family, stats, self.params, n_threads, self.weighting)
 
+    def toward(self, other: Mixture, share: float) -> Mixture:
+        """Return the mixture part of the way to another one of the same family, or beyond."""
+        weights = self.weights + min(share, 1.0) * (other.weights - self.weights)
+        params = self.family.between(self.params, other.params, share)
+        return replace(self, weights=weights, params=params)
+
     def under(self, weighting: Weighting) -> Mixture:
         """Return the mixture with its weights made to agree with a weighting.
 

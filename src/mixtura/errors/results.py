@@ -44,7 +44,9 @@ class ModelFileError(MixturaError):
     @classmethod
     def unknown_name(cls, path: object, kind: str, name: object, known: Iterable[str]) -> Self:
         """The file names a family or shape that is not registered."""
-        return cls.of("E410", f"'{path}' names the {kind} {name!r}; known: {listed(known)}.")
+        own = " Files hold no code: give a family of your own again, load(path, family=...)."
+        hint = own if kind == "family" else ""
+        return cls.of("E410", f"'{path}' names the {kind} {name!r}; known: {listed(known)}.{hint}")
 
 
 class CheckpointError(MixturaError):

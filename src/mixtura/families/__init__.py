@@ -11,6 +11,7 @@ from mixtura.families.bernoulli import Bernoulli, BernoulliParams
 from mixtura.families.beta import Beta, BetaParams
 from mixtura.families.categorical import Categorical, CategoricalParams
 from mixtura.families.composite import Composite, CompositeParams
+from mixtura.families.custom import CustomFamily, CustomParams
 from mixtura.families.exponential import Exponential, ExponentialParams
 from mixtura.families.gamma import Gamma, GammaParams
 from mixtura.families.gaussian import Gaussian, GaussianParams
@@ -131,6 +132,8 @@ __all__ = [
     "CategoricalParams",
     "Composite",
     "CompositeParams",
+    "CustomFamily",
+    "CustomParams",
     "DirichletPrior",
     "Exponential",
     "ExponentialFamily",

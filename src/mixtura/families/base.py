@@ -133,6 +133,21 @@ class Family(ABC, Generic[P]):
         """The M step never lowers the log-likelihood. False for scoring steps (door C)."""
         return True
 
+    @property
+    def damped(self) -> bool:
+        """The M step may overshoot: the loop goes back halfway when the objective falls."""
+        return False
+
+    @property
+    def stretches(self) -> bool:
+        """Parameters may be taken beyond a step, `between` with a share above 1."""
+        return False
+
+    def between(self, params: P, other: P, share: float) -> P:
+        """Parameters part of the way from `params` to others, share > 0."""
+        arrays, others = self.to_arrays(params), self.to_arrays(other)
+        return self.from_arrays({k: a + share * (others[k] - a) for k, a in arrays.items()})
+
     @abstractmethod
     def log_density(self, params: P, X: Array) -> Array:
         """Log-density of each row under each component, (n, K), in nats."""
@@ -359,6 +374,10 @@ class Family(ABC, Generic[P]):
         make: Any = cls
         made: Self = make(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
         return made
+
+    def restored(self, config: Any, n_features: int) -> Self | None:
+        """Make this family with the settings of a file, for families that are not registered."""
+        return type(self).from_config(config, n_features)
 
     def to_arrays(self, params: P) -> dict[str, Array]:
         """Parameters as named arrays, for files."""

@@ -98,6 +98,11 @@ class Composite(Family[CompositeParams]):
         return any(part.couples for part in self.parts)
 
     @property
+    def damped(self) -> bool:
+        """A part takes scoring steps."""
+        return any(part.damped for part in self.parts)
+
+    @property
     def monotone(self) -> bool:
         """No part lowers the log-likelihood."""
         return all(part.monotone for part in self.parts)

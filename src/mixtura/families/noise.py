@@ -105,6 +105,11 @@ class WithNoise(Family[NamedArrays]):
         return self.inner.needs_spread
 
     @property
+    def damped(self) -> bool:
+        """A part takes scoring steps."""
+        return self.inner.damped
+
+    @property
     def monotone(self) -> bool:
         """As the inner family."""
         return self.inner.monotone

@@ -115,6 +115,11 @@ class Product(Family[NamedArrays]):
         return self._scattered(lambda family: family.categories)
 
     @property
+    def damped(self) -> bool:
+        """A part takes scoring steps."""
+        return any(part.family.damped for part in self.parts)
+
+    @property
     def monotone(self) -> bool:
         """No part's M step lowers the log-likelihood."""
         return all(part.family.monotone for part in self.parts)

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 from mixtura.atomic import check_target, replacing
 from mixtura.classify import Classifier
 from mixtura.errors import ModelFileError
+from mixtura.families import Family
 from mixtura.fitting import Fitted
 from mixtura.modelfile.classifier import classifier_from_bytes, classifier_to_bytes
 from mixtura.modelfile.content import LARGEST_HEADER, SCHEMA, from_bytes, raw_document, to_bytes
@@ -74,18 +76,20 @@ def save(path: str | Path, fitted: Fitted | Classifier, *, force: bool = False) 
         classifier_from_bytes(content, path)
     else:
         content = to_bytes(fitted)
-        from_bytes(content, path)
+        from_bytes(content, path, fitted.mixture.family)
     with replacing(path, force=force) as file:
         file.write(content)
 
 
-def load(path: str | Path) -> Fitted:
+def load(path: str | Path, family: Family[Any] | None = None) -> Fitted:
     """Read a model file; numbers and plain JSON, never code.
 
     Parameters
     ----------
     path : str or Path
         A file written by `save`.
+    family : Family, optional
+        Needed for a family of one's own: files hold no code.
 
     Returns
     -------
@@ -98,13 +102,13 @@ def load(path: str | Path) -> Fitted:
         No such file, damaged, of another kind, of a newer schema, or with
         values that are no mixture.
     """
-    fitted = load_any(path)
+    fitted = load_any(path, family)
     if isinstance(fitted, Classifier):
         raise ModelFileError.is_classifier(path)
     return fitted
 
 
-def load_any(path: str | Path) -> Fitted | Classifier:
+def load_any(path: str | Path, family: Family[Any] | None = None) -> Fitted | Classifier:
     """Read a model file of either kind: a mixture, or a classifier.
 
     Raises
@@ -126,4 +130,4 @@ def load_any(path: str | Path) -> Fitted | Classifier:
 
     if "kind" in raw_document(content, path, problem):
         return classifier_from_bytes(content, path)
-    return from_bytes(content, path)
+    return from_bytes(content, path, family)

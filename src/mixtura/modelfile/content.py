@@ -80,7 +80,7 @@ def sealed(document: dict[str, Any], tensors: dict[str, Array]) -> bytes:
     return content[:at] + checksum + content[at + len(checksum) :]
 
 
-def from_bytes(content: bytes, path: str | Path) -> Fitted:
+def from_bytes(content: bytes, path: str | Path, given: Family[Any] | None = None) -> Fitted:
     """Check the contents of a model file and make the fitted mixture.
 
     Parameters
@@ -89,6 +89,8 @@ def from_bytes(content: bytes, path: str | Path) -> Fitted:
         The whole file.
     path : str or Path
         Its name, for messages.
+    given : Family, optional
+        A family of one's own, which the file names without its code.
 
     Raises
     ------
@@ -101,17 +103,21 @@ def from_bytes(content: bytes, path: str | Path) -> Fitted:
 
     document = check_fields(raw_document(content, path, problem), FIELDS, problem)
     compare_checksum(content, document["checksum"], problem)
-    return assemble(document, read_tensors(content, problem), path, problem)
+    return assemble(document, read_tensors(content, problem), path, problem, given)
 
 
 def assemble(
-    document: dict[str, Any], tensors: dict[str, Array], path: str | Path, problem: Problem
+    document: dict[str, Any],
+    tensors: dict[str, Array],
+    path: str | Path,
+    problem: Problem,
+    given: Family[Any] | None = None,
 ) -> Fitted:
     """Make the fit of a checked document and its tensors."""
     missing = {"weights", "sizes", *(f"trace.{name}" for name in _TRACE)} - set(tensors)
     if missing:
         raise problem(f"it lacks the tensors {sorted(missing)}")
-    family = _family(document, path, problem)
+    family = _family(document, path, problem, given)
     mixture = _mixture(family, document["weighting"], tensors, problem)
     n_steps = len(tensors["trace.objective"])
     for name in _TRACE:
@@ -200,14 +206,20 @@ def read_tensors(content: bytes, problem: Problem) -> dict[str, Array]:
     return tensors
 
 
-def _family(document: dict[str, Any], path: str | Path, problem: Problem) -> Family[Any]:
-    """The family, from the closed list of those that are registered."""
-    name = document["family"]
-    if name not in FAMILIES | COMPOSED:
+def _family(
+    document: dict[str, Any], path: str | Path, problem: Problem, given: Family[Any] | None
+) -> Family[Any]:
+    """The family, from the closed list of those that are registered, or the one that is given."""
+    name, n_features = document["family"], len(document["columns"])
+    registered = name in FAMILIES | COMPOSED
+    if not registered and (given is None or given.name != name):
         raise ModelFileError.unknown_name(path, "family", name, FAMILIES)
     parts = {key: document[key] for key in ("family", "config", "prior")}
     try:
-        family = restore_family(parts, len(document["columns"]))
+        if registered or given is None:
+            family = restore_family(parts, n_features)
+        else:
+            family = given.restored(document["config"], n_features)
         if family is not None:
             family.describe()
     except MixturaError as error:
