@@ -128,6 +128,19 @@ def test_report_of_a_search(tmp_path):
     assert "Choice of the model" in (tmp_path / "a.html").read_text()
 
 
+def test_report_of_a_classifier(tmp_path):
+    iris = FAITHFUL.with_name("iris.csv")
+    target = iris.read_text().splitlines()[0].split(",")[-1].strip('"')
+    result = done("classify", iris, "--target", target, "--folds", 3, "--report",
+                  tmp_path / "a.html", "--json")  # fmt: skip
+    text = (tmp_path / "a.html").read_text()
+    assert "On rows that were left out" in text
+    assert text.count("<svg") == 2
+    wrong = json.loads(result.stdout)["assessment"]
+    assert wrong is not None
+    assert "virginica" in text
+
+
 def test_reports_are_refused_before_the_fit(tmp_path):
     (tmp_path / "old.html").write_text("mine")
     for target, part in (("old.html", "exists"), ("a.pdf", ".html"), ("no/a.html", "not exist")):

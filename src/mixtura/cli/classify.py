@@ -176,6 +176,7 @@ def _pairs(
 )
 @click.option("--strict", is_flag=True, help="Fail (exit code 5) if the fit did not converge.")
 @options.seed
+@click.option("--report", metavar="HTML", help="Write a report: one page, without single rows.")
 @options.threads
 @options.force
 @options.common
@@ -188,11 +189,14 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
     """
     from mixtura import describe, modelfile
     from mixtura.classify import cross_classify
+    from mixtura.cli.report import checked_report, say_saved, settings_of
 
     if given["output"] is not None:
         if given["output"] == "-":
             raise UsageError.option("-o", "a file is needed here; predict writes to -")
         modelfile.check_target(given["output"], force=given["force"])
+    if given["report"] is not None:
+        modelfile.check_target(checked_report(given["report"]), force=given["force"])
     with console.listening() as notes:
         source, classes = _opened(console, data, given)
         spec = _spec(source, classes, given)
@@ -214,6 +218,12 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
         modelfile.save(given["output"], found, force=given["force"])
         size = Path(given["output"]).stat().st_size
         console.say(f"saved    {given['output']} (classifier, {size / 1000:.1f} kB)")
+    if given["report"] is not None:
+        from mixtura.reporting import class_report
+
+        settings, path = settings_of(data, given), given["report"]
+        class_report(found, assessed, path, settings=settings, force=given["force"])
+        say_saved(console, path)
     if console.as_json:
         facts = None if assessed is None else describe.assessment_document(assessed)
         model = describe.class_document(found)

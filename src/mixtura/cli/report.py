@@ -61,7 +61,7 @@ def command(
         )  # fmt: skip
     for note in notes:
         console.warn(note)
-    size = _saved(console, output)
+    size = say_saved(console, output)
     if console.as_json:
         console.document({"schema": "mixtura.report/1", "file": output, "bytes": size})
 
@@ -85,21 +85,28 @@ def write_report(
     from mixtura.executor import Local
     from mixtura.reporting import report
 
+    with console.listening():
+        report(
+            fitted, source, given["report"], rows=not given["no_rows"],
+            settings=settings_of(data, given),
+            executor=Local(given["threads"]), force=given["force"], **more,
+        )  # fmt: skip
+    say_saved(console, given["report"])
+
+
+def settings_of(data: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Data and all options that say how a result was made."""
     settings: dict[str, Any] = {"data": ", ".join(data)}
     settings |= {
         name.replace("_", " "): value
         for name, value in given.items()
         if name not in _NO_SETTINGS and value not in (None, False)
     }
-    with console.listening():
-        report(
-            fitted, source, given["report"], rows=not given["no_rows"], settings=settings,
-            executor=Local(given["threads"]), force=given["force"], **more,
-        )  # fmt: skip
-    _saved(console, given["report"])
+    return settings
 
 
-def _saved(console: Console, path: str) -> int:
+def say_saved(console: Console, path: str) -> int:
+    """Say that a report was written, and give its size."""
     size = Path(path).stat().st_size
     console.say(f"saved    {path} (report, {size / 1000:.0f} kB)")
     return size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mixtura.reporting.classes import class_report
 from mixtura.reporting.make import Report, report
 
-__all__ = ["Report", "report"]
+__all__ = ["Report", "class_report", "report"]

@@ -138,10 +138,10 @@ def report(
         _warnings(facts),
         _parameters(facts),
         _chosen(selection),
-        _section("Pictures", _gallery(pictures(seen.fitted, given.rows, show_rows=rows))),
+        section("Pictures", gallery(pictures(seen.fitted, given.rows, show_rows=rows))),
         _rows(seen, given.rows) if rows else "",
         _data(seen, given.profile),
-        _repeat(seen.fitted, settings or {}),
+        repeat(seen.fitted, settings or {}),
     ]
     heading = title(facts)
     body = f"<h1>{escape(heading)}</h1>\n" + "\n".join(filter(None, parts))
@@ -167,7 +167,8 @@ class _Given:
         return cls(source, rows_of(source), profile_of(source, executor))
 
 
-def _section(heading: str, body: str) -> str:
+def section(heading: str, body: str) -> str:
+    """Make a part of the page under its heading; nothing of nothing."""
     return f"<section><h2>{escape(heading)}</h2>\n{body}</section>" if body else ""
 
 
@@ -186,8 +187,8 @@ def _words(facts: Document, seen: Model, given: _Given, executor: Executor) -> s
 def _warnings(facts: Document) -> str:
     lines = notes(facts)
     if not lines:
-        return _section("Warnings", "<p>None.</p>")
-    return _section("Warnings", _list(lines, "warnings"))
+        return section("Warnings", "<p>None.</p>")
+    return section("Warnings", _list(lines, "warnings"))
 
 
 def _parameters(facts: Document) -> str:
@@ -200,7 +201,7 @@ def _parameters(facts: Document) -> str:
     words = "Parameters in units of the data."
     if len(head) > most:
         words += f" {len(head) - most} more are in the model file."
-    return _section("Model", criteria + table(head[:most], [line[:most] for line in lines], words))
+    return section("Model", criteria + table(head[:most], [line[:most] for line in lines], words))
 
 
 def _chosen(selection: Any) -> str:
@@ -221,7 +222,7 @@ def _chosen(selection: Any) -> str:
     rule = getattr(getattr(selection, "rule", None), "words", "")
     heads = [_HEADS.get(name, name) for name in names]
     text = table([*heads, ""], lines, f"All candidates. {rule}".strip())
-    return _section("Choice of the model", text + picture)
+    return section("Choice of the model", text + picture)
 
 
 def _filled(value: Any) -> bool:
@@ -234,7 +235,8 @@ def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _gallery(figures: list[str]) -> str:
+def gallery(figures: list[str]) -> str:
+    """Pictures side by side, as the width allows."""
     return '<div class="gallery">\n' + "\n".join(figures) + "</div>" if figures else ""
 
 
@@ -261,7 +263,7 @@ def _rows(seen: Model, rows: Rows | None) -> str:
     if seen.mixture.n_components > 1:
         doubtful = np.argsort(R.max(axis=1), kind="stable")
         parts.append(table(head, lines(doubtful), "Least certain rows."))
-    return _section("Rows", "\n".join(parts))
+    return section("Rows", "\n".join(parts))
 
 
 def _data(seen: Model, profile: ColumnProfile | None) -> str:
@@ -280,11 +282,11 @@ def _data(seen: Model, profile: ColumnProfile | None) -> str:
     weighted = "" if profile.weight == profile.n_rows else f", weighing {profile.weight:.6g}"
     words = f"{profile.n_rows} rows{weighted}; sd divides by n. Weights do not count here."
     head = ["column", "missing", "smallest", "mean", "largest", "sd"]
-    return _section("Data", table(head, lines, words if weighted else words.split(" Weights")[0]))
+    return section("Data", table(head, lines, words if weighted else words.split(" Weights")[0]))
 
 
-def _repeat(fitted: Fitted, settings: Mapping[str, Any]) -> str:
-    """Settings and versions."""
+def repeat(fitted: Fitted, settings: Mapping[str, Any]) -> str:
+    """Say with what settings and versions a fit was made."""
     family = fitted.mixture.family
     own = {"family": family.name, **family.config()}
     own = {name: value for name, value in own.items() if value not in (None, [], ())}
@@ -299,7 +301,7 @@ def _repeat(fitted: Fitted, settings: Mapping[str, Any]) -> str:
         *([name, metadata.version(name)] for name in _PACKAGES),
         ["platform", platform.platform()],
     ]
-    return _section(
+    return section(
         "To repeat it",
         made
         + table(["model", "value"], model, "What was fitted.")
