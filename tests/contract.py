@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from mixtura import as_source
 from mixtura.stats import Stats
 from tests.cases import CASES as FIRST_CASES
+from tests.cases import Case
 from tests.cases_columns import COLUMN_CASES
 from tests.cases_composed import COMPOSED_CASES
 from tests.cases_latent import LATENT_CASES, OWN_CASES
@@ -15,11 +18,24 @@ from tests.toys import TOYS
 
 CASES = (*FIRST_CASES, *COLUMN_CASES, *COMPOSED_CASES, *LATENT_CASES)
 ALL = [*CASES, *TOYS, *OWN_CASES]
-every = pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+
+#: Every law by its name, and the cases that it is about.
+LAWS: dict[str, tuple[Callable, Callable[[Case], bool]]] = {}
+
+
+def only(keep: Callable[[Case], bool]):
+    """Mark a law about the cases that `keep` says."""
+
+    def decorate(law):
+        LAWS[law.__name__] = law, keep
+        chosen = [case for case in ALL if keep(case)]
+        return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)(law)
+
+    return decorate
+
+
+every = only(lambda case: True)
 registered = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-only = lambda keep: pytest.mark.parametrize(  # noqa: E731
-    "case", [case for case in ALL if keep(case)], ids=lambda case: case.name
-)
 closed = only(lambda case: case.family.closed_form)
 
 
