@@ -120,7 +120,9 @@ def test_report_of_a_model_and_of_a_fit(tmp_path, model):
     assert "<td>4</td>" in text.split("To repeat it")[1]  # the seed
     assert "Least likely rows" in text
     done("fit", FAITHFUL, "-k", 2, "--report", tmp_path / "c.html", "--no-rows", "--quiet")
-    assert "Least likely rows" not in (tmp_path / "c.html").read_text()
+    text = (tmp_path / "c.html").read_text()
+    assert "Least likely rows" not in text
+    assert '<th scope="row">seed</th><td>0</td>' in text
 
 
 def test_report_of_a_search(tmp_path):

@@ -100,7 +100,7 @@ def settings_of(data: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     settings |= {
         name.replace("_", " "): value
         for name, value in given.items()
-        if name not in _NO_SETTINGS and value not in (None, False)
+        if name not in _NO_SETTINGS and value is not None and value is not False
     }
     return settings
 
