@@ -29,7 +29,7 @@ FLOORS = [
         "start",
         "stopping",
     },
-    {"prepare", "crossval", "fitting"},
+    {"prepare", "crossval", "fitting", "posterior"},
     {"classify"},
     {"describe", "modelfile"},
     {"estimators"},

@@ -27,8 +27,11 @@ from mixtura import (
 from mixtura.cli.main import main
 from mixtura.errors import DegenerateComponentError, UsageError
 from mixtura.families import (
+    Bernoulli,
     BetaPrior,
+    Categorical,
     DirichletPrior,
+    Exponential,
     GammaPrior,
     NormalInverseWishart,
     PseudoRows,
@@ -250,6 +253,49 @@ def test_rates_with_a_gamma_prior_are_posterior_modes(shape):
     )
 
 
+@pytest.mark.parametrize("kind", ["exponential", "bernoulli", "categorical"])
+def test_other_conjugate_priors_give_posterior_modes(kind):
+    """A numeric search over likelihood times scipy's prior density finds the same estimate."""
+    rng = np.random.default_rng(3)
+    if kind == "exponential":
+        family, X = Exponential(1, prior=GammaPrior(2.5, 4.0)), rng.exponential(3.0, (15, 1))
+
+        def posterior(t):
+            rate = np.exp(t[0])
+            prior = stats.gamma.logpdf(rate, 2.5, scale=1 / 4.0)
+            return stats.expon.logpdf(X, scale=1 / rate).sum() + prior, np.array([[1 / rate]])
+    elif kind == "bernoulli":
+        family, X = Bernoulli(1, prior=BetaPrior(2.0, 5.0)), rng.integers(0, 2, (15, 1)) * 1.0
+
+        def posterior(t):
+            p = 1 / (1 + np.exp(-t[0]))
+            prior = stats.beta.logpdf(p, 2.0, 5.0)
+            return stats.bernoulli.logpmf(X, p).sum() + prior, np.array([[p]])
+    else:
+        family = Categorical(1, levels=(3,), prior=DirichletPrior((2.0, 1.0, 4.0)))
+        X = rng.integers(0, 3, (15, 1)) * 1.0
+
+        def posterior(t):
+            p = np.exp(np.append(t, 0.0))
+            p /= p.sum()
+            prior = stats.dirichlet.logpdf(p, [2.0, 1.0, 4.0])
+            return np.log(p[X.astype(int)]).sum() + prior, p[None]
+
+    size = 2 if kind == "categorical" else 1
+    best = optimize.minimize(lambda t: -posterior(t)[0], np.zeros(size), options={"gtol": 1e-8})
+    found = estimate(family, as_source(X), 1).params
+    np.testing.assert_allclose(found[0], posterior(best.x)[1], rtol=1e-5)
+    value, other = posterior(best.x), posterior(best.x + 0.3)
+    source = as_source(X)
+    (block,) = source.blocks()
+
+    def ours(numbers):
+        mixture = Mixture(family, np.ones(1), type(found)(numbers))
+        return mixture.evaluate(block).loglik + mixture.log_prior
+
+    assert ours(value[1]) - ours(other[1]) == pytest.approx(value[0] - other[0], rel=1e-6)
+
+
 def test_pseudo_rows_are_rows():
     """A prior worth 3 rows that sum to (6, 12) is three more rows (2, 4) in each component."""
     X = np.array([[1.0, 2.0], [5.0, 4.0]])
@@ -324,7 +370,7 @@ def test_a_prior_is_a_value_that_files_can_hold(prior):
         (lambda: GammaPrior("a", 1.0), "numbers"),
         (lambda: BetaPrior(1.0, -1.0), "b=-1.0"),
         (lambda: DirichletPrior([]), "concentration"),
-        (lambda: PseudoRows(0.0, (1.0,)), "count=0.0"),
+        (lambda: PseudoRows(-1.0, (1.0,)), "count=-1.0"),
         (lambda: PseudoRows(1.0, 2.0), "one per entry"),
         (lambda: NormalInverseWishart((0.0,), -1.0, 3.0, ((1.0,),)), "shrinkage=-1.0"),
         (lambda: NormalInverseWishart((0.0, 0.0), 1.0, 1.0, np.eye(2)), "freedom=1.0.*d - 1 = 1"),

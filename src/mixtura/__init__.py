@@ -47,6 +47,7 @@ _HOME = {
     "cross_validate": "crossval",
     "select": "selection",
     "Selection": "selection",
+    "exact_posterior": "posterior",
     "load": "loading",
     "animate": "film",
     "Film": "film",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from mixtura.fitting import Fitted, fit_mixture
     from mixtura.loading import load
     from mixtura.mixture import Mixture
+    from mixtura.posterior import exact_posterior
     from mixtura.reporting import Report, report
     from mixtura.selection import Selection, select
     from mixtura.source import DataSource, as_source

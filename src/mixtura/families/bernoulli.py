@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import logit
 
 from mixtura.families.natural import ExponentialFamily, Support
+from mixtura.families.priors import BetaPrior, Prior, PseudoRows, modal
 from mixtura.families.support import Remark
 from mixtura.stats import Array, IntArray
 
@@ -62,6 +63,13 @@ class Bernoulli(ExponentialFamily[BernoulliParams]):
     def natural(self, params: BernoulliParams) -> tuple[Array, Array]:
         """Eta = log(p / (1 - p)) (K, d), A = -sum log(1 - p)."""
         return logit(params.chance), -np.log1p(-params.chance).sum(axis=1)
+
+    def pseudo_rows(self, prior: Prior) -> PseudoRows:
+        """A beta prior: a - 1 ones and b - 1 zeros in each column."""
+        if not isinstance(prior, BetaPrior):
+            return super().pseudo_rows(prior)
+        ones, zeros = modal("a, b", (prior.a, prior.b), 2) - 1.0
+        return PseudoRows(ones + zeros, (ones,) * self.n_features)
 
     def from_mean(self, mean: Array, previous: BernoulliParams | None = None) -> BernoulliParams:
         """Chance = share of ones, kept off 0 and 1 by `SMALLEST_CHANCE`."""

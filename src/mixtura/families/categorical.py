@@ -13,6 +13,7 @@ from mixtura.errors import UsageError
 from mixtura.families.bernoulli import EDGE_WORDS
 from mixtura.families.linear import Terms
 from mixtura.families.natural import ExponentialFamily, Support
+from mixtura.families.priors import DirichletPrior, Prior, PseudoRows, modal
 from mixtura.families.shown import Shown
 from mixtura.families.support import Fault, Remark
 from mixtura.stats import Array, IntArray, Rows
@@ -108,6 +109,16 @@ class Categorical(ExponentialFamily[CategoricalParams]):
     def natural(self, params: CategoricalParams) -> tuple[Array, Array]:
         """Eta = log p, A = 0."""
         return np.log(params.probability), np.zeros(len(params.probability))
+
+    def pseudo_rows(self, prior: Prior) -> PseudoRows:
+        """A Dirichlet prior: a_l - 1 rows of each category.
+
+        Shares of a column are scaled to one, so columns need not have equally many rows.
+        """
+        if not isinstance(prior, DirichletPrior):
+            return super().pseudo_rows(prior)
+        excess = modal("concentration", prior.concentration, int(self._starts[-1])) - 1.0
+        return PseudoRows(float(excess.sum()) / self.n_features, tuple(excess.tolist()))
 
     def from_mean(
         self, mean: Array, previous: CategoricalParams | None = None

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from mixtura.families.natural import ExponentialFamily, Support
+from mixtura.families.priors import GammaPrior, Prior, PseudoRows, modal
 from mixtura.stats import Array, BoolArray, IntArray
 
 #: Smallest mean: keeps the density finite where all values are zero.
@@ -56,6 +57,12 @@ class Exponential(ExponentialFamily[ExponentialParams]):
     def natural(self, params: ExponentialParams) -> tuple[Array, Array]:
         """Eta = -1 / scale (K, d), A = sum of log(scale)."""
         return -1.0 / params.scale, np.log(params.scale).sum(axis=1)
+
+    def pseudo_rows(self, prior: Prior) -> PseudoRows:
+        """A gamma prior of the rates 1 / scale: `shape` - 1 rows that sum to `rate`."""
+        if not isinstance(prior, GammaPrior):
+            return super().pseudo_rows(prior)
+        return PseudoRows(modal("shape", prior.shape, 1)[0] - 1.0, (prior.rate,) * self.n_features)
 
     def from_mean(
         self, mean: Array, previous: ExponentialParams | None = None

@@ -45,7 +45,7 @@ class PseudoRows(Prior):
     Parameters
     ----------
     count : float
-        How many rows it is worth, > 0.
+        How many rows it is worth, >= 0.
     total : sequence of float, length p
         Sum of the statistic T(x) over these rows.
     """
@@ -55,7 +55,9 @@ class PseudoRows(Prior):
     kind: ClassVar[str] = "pseudo-rows"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "count", _positive("count", self.count))
+        if not (np.isfinite(self.count) and self.count >= 0):
+            raise UsageError.argument("count", self.count, "a finite number >= 0")
+        object.__setattr__(self, "count", float(self.count))
         object.__setattr__(self, "total", _tuple("total", self.total))
 
     def describe(self) -> str:
@@ -65,7 +67,7 @@ class PseudoRows(Prior):
 
 @dataclass(frozen=True)
 class GammaPrior(Prior):
-    """Prior of rates: log p(rate) = (shape - 1) log(rate) - scale_rate * rate + const.
+    """Prior of rates: log p(y) = (shape - 1) log(y) - rate y + const.
 
     Parameters
     ----------
