@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from benchmarks import machine, runner, table
-from benchmarks.cases import CASES
 from benchmarks.peers import PEERS
+from benchmarks.runner import ALL_CASES
 
 CHART = runner.ROOT / "docs" / "benchmark.svg"
-GROUPS = sorted({case.group for case in CASES.values()})
+GROUPS = sorted({case.group for case in ALL_CASES.values()})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,14 +52,14 @@ def _measure(options: argparse.Namespace) -> list[runner.Line]:
 
 def _cases(names: list[str]) -> list[str]:
     """Cases by name or by group, in the order of their definition."""
-    return [c.name for c in CASES.values() if c.name in names or c.group in names]
+    return [c.name for c in ALL_CASES.values() if c.name in names or c.group in names]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--cases", nargs="+", metavar="NAME", default=GROUPS, choices=[*CASES, *GROUPS],
-        help=f"cases or groups of cases; groups: {', '.join(GROUPS)}; cases: {', '.join(CASES)}",
+        "--cases", nargs="+", metavar="NAME", default=GROUPS, choices=[*ALL_CASES, *GROUPS],
+        help=f"groups of cases: {', '.join(GROUPS)}; cases: {', '.join(ALL_CASES)}",
     )  # fmt: skip
     parser.add_argument("--packages", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument(

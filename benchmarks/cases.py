@@ -29,6 +29,7 @@ class Question(Enum):
     DEFAULT = "seconds of a plain call"
     SELECTION = "seconds to choose the number of components by cross-validation"
     IMPORT = "seconds to import the class"
+    COLUMNS = "seconds per iteration from a given start, columns of other families"
 
 
 class Parameters(NamedTuple):

@@ -15,7 +15,10 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.cases import CASES, Case, Question
+from benchmarks.columns import COLUMN_CASES
 from benchmarks.peers import PEERS
+
+ALL_CASES: dict[str, Case] = {**CASES, **COLUMN_CASES}
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -79,7 +82,7 @@ def run(plan: Plan) -> Iterator[Line]:
     common = {"machine": machine.facts(), "date": time.strftime("%Y-%m-%d")}
     with tempfile.TemporaryDirectory() as folder:
         for name in plan.cases:
-            case = CASES[name].smaller(plan.shrink)
+            case = ALL_CASES[name].smaller(plan.shrink)
             able = [package for package in present if PEERS[package].supports(case)]
             rows = Path(folder, "rows")
             if case.question is not Question.IMPORT:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.cases import CASES
 from benchmarks.peers import PEERS
-from benchmarks.runner import Line, seconds
+from benchmarks.runner import ALL_CASES, Line, seconds
 
 OWN, REFERENCE = "mixtura", "scikit-learn"
 
@@ -59,7 +58,7 @@ def _pooled(lines: list[Line]) -> float:
 def cases_of(lines: Iterable[Line], *groups: str) -> list[tuple[str, int]]:
     """Cases and thread counts in the lines, in the order of their definition."""
     found = {(line["case"], line["threads"]) for line in lines if line["group"] in groups}
-    order = list(CASES)
+    order = list(ALL_CASES)
     return sorted(found, key=lambda pair: (pair[1], order.index(pair[0])))
 
 
@@ -69,7 +68,8 @@ def markdown(lines: Sequence[Line]) -> str:
         return "no results"
     parts = [_heading(lines)]
     titled = {
-        "Seconds per iteration": _iterations(lines),
+        "Seconds per iteration": _iterations(lines, "main"),
+        "Seconds per iteration, columns of other families": _iterations(lines, "columns"),
         "Time to the same log-likelihood": _targets(lines),
         "Small jobs": _small(lines),
         "Growth with the number of components": _growth(lines, "growth-k", "n_components"),
@@ -94,8 +94,8 @@ def _heading(lines: Sequence[Line]) -> str:
     )
 
 
-def _iterations(lines: Sequence[Line]) -> str:
-    pairs = cases_of(lines, "main")
+def _iterations(lines: Sequence[Line], group: str) -> str:
+    pairs = cases_of(lines, group)
     if not pairs:
         return ""
     tables = {pair: figures(lines, *pair) for pair in pairs}

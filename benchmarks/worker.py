@@ -53,14 +53,16 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
 
     import numpy as np
 
-    from benchmarks.cases import CASES, Question
+    from benchmarks.cases import Question
+    from benchmarks.columns import ColumnCase
     from benchmarks.peers import PEERS
+    from benchmarks.runner import ALL_CASES
 
     peer = replace(PEERS[job["package"]], setting=job["setting"])
     version = peer.version()
     if version is None or job["case"] is None:
         return {"version": version}
-    case = CASES[job["case"]].smaller(job["shrink"])
+    case = ALL_CASES[job["case"]].smaller(job["shrink"])
     case = replace(case, n_iter=job["n_iter"] or case.n_iter)
     if case.question is Question.IMPORT:
         return {"version": version, **_import_seconds(peer, job["budget"])}
@@ -73,6 +75,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     before, _ = machine.memory_mb()
     ask = {
         Question.ITERATION: iterations,
+        Question.COLUMNS: iterations,
         Question.TARGET: passes,
         Question.DEFAULT: default_fit,
         Question.SELECTION: selection,
@@ -86,7 +89,13 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     if run is not None and job["check"]:
         from benchmarks.likelihood import log_likelihood
 
-        answer["log_likelihood"] = log_likelihood(np.asarray(X), run.parameters)
+        if isinstance(case, ColumnCase):
+            from benchmarks.columns import column_log_likelihood
+
+            found = column_log_likelihood(np.asarray(X), case.kinds, run.parameters)
+        else:
+            found = log_likelihood(np.asarray(X), run.parameters)
+        answer["log_likelihood"] = found
     return facts | answer
 
 
@@ -94,16 +103,19 @@ def iterations(
     peer: Peer, case: Case, X: Any, job: dict[str, Any]
 ) -> tuple[dict[str, Any], Run | None]:
     """Time one and 1 + n_iter iterations from the start; their difference is free of set-up."""
-    start = case.start()
+    from benchmarks.columns import ColumnCase
 
-    def fit(n_iter: int) -> Run:
-        return peer.fit(X, start, case.covariance, n_iter, job["threads"])
+    def fit(n_iter: int) -> Any:
+        if isinstance(case, ColumnCase):
+            own = case.start_columns()
+            return peer.fit_columns(X, case.kinds, own, n_iter, job["threads"])
+        return peer.fit(X, case.start(), case.covariance, n_iter, job["threads"])
 
     fit(1)  # loads code, makes threads, touches the rows
     short: list[float] = []
     long: list[float] = []
 
-    def both() -> Run:
+    def both() -> Any:
         short.append(fit(1).seconds)
         run = fit(1 + case.n_iter)
         long.append(run.seconds)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from benchmarks.cases import Case, Parameters, Question
+from benchmarks.columns import ColumnParameters
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,15 @@ class Run:
     parameters: Parameters
     history: tuple[float, ...] = ()
     n_iter: int | None = None
+    peak_memory_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class ColumnRun:
+    """One timed fit of independent columns, and what it ended with."""
+
+    seconds: float
+    parameters: ColumnParameters
     peak_memory_mb: float | None = None
 
 
@@ -88,6 +98,17 @@ class Peer:
         self, X: np.ndarray, start: Parameters, covariance: str, n_iter: int, threads: int
     ) -> Run:
         """Make exactly `n_iter` EM iterations from `start`."""
+        raise NotImplementedError
+
+    def fit_columns(
+        self,
+        X: np.ndarray,
+        kinds: tuple[str, ...],
+        start: ColumnParameters,
+        n_iter: int,
+        threads: int,
+    ) -> ColumnRun:
+        """Make exactly `n_iter` EM iterations for independent columns of these kinds."""
         raise NotImplementedError
 
     def reach(

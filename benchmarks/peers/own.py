@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmarks.cases import Parameters, Question
-from benchmarks.peers.base import Choice, Peer, Run, as_matrices, diagonals
+from benchmarks.columns import N_LEVELS, ColumnParameters
+from benchmarks.peers.base import Choice, ColumnRun, Peer, Run, as_matrices, diagonals
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,30 @@ class Mixtura(Peer):
         """Fit as a plain call does, accelerated, but without tolerance."""
         return _iterate(X, start, covariance, n_iter, threads, accelerate=True)
 
+    def fit_columns(
+        self,
+        X: np.ndarray,
+        kinds: tuple[str, ...],
+        start: ColumnParameters,
+        n_iter: int,
+        threads: int,
+    ) -> ColumnRun:
+        """Fit a product of the kinds, by plain EM without tolerance."""
+        from mixtura import Mixture, MixtureModel
+
+        family, params = _column_family(kinds, start)
+        model = MixtureModel(
+            family, len(start.weights), start=Mixture(family, start.weights, params), tol=0.0,
+            max_iter=n_iter, accelerate=False, n_threads=threads,
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            began = time.perf_counter()
+            model.fit(X)
+            seconds = time.perf_counter() - began
+        found = _column_arrays(kinds, model.mixture_.family, model.mixture_.params)
+        return ColumnRun(seconds, ColumnParameters(model.mixture_.weights, found))
+
     def default_fit(self, X: np.ndarray, n_components: int, threads: int) -> Run:
         """Fit with all defaults."""
         return _timed(X, n_components, random_state=0, n_threads=threads)
@@ -62,10 +87,14 @@ class Mixtura(Peer):
         began = time.perf_counter()
         found = cross_validate(
             Gaussian(X.shape[1]), as_source(X), sizes, folds=fold, n_starts=n_starts,
-            executor=Local(threads),
+            executor=Local(threads), **self._stop(),
         )  # fmt: skip
         seconds = time.perf_counter() - began
         return Choice(seconds, tuple(map(float, found.score)))
+
+    def _stop(self) -> dict[str, Any]:
+        """When runs of a cross-validation end: by default, when nothing is left to gain."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -80,6 +109,18 @@ class MixturaPlain(Mixtura):
     ) -> Run:
         """Fit by plain EM."""
         return self.fit(X, start, covariance, n_iter, threads)
+
+
+@dataclass(frozen=True)
+class MixturaEarly(Mixtura):
+    """Runs end after a few steps, as scikit-learn's default tolerance has it."""
+
+    name: ClassVar[str] = "mixtura, stopped early"
+    answers: ClassVar[frozenset[Question]] = frozenset({Question.SELECTION})
+
+    def _stop(self) -> dict[str, Any]:
+        """One step to sort the starts, one to compare the best of them, one to end."""
+        return {"tol": 1e-3, "max_iter": 1}
 
 
 def _mixture(start: Parameters, covariance: str) -> Any:
@@ -123,3 +164,56 @@ def _timed(X: np.ndarray, n_components: int, **options: Any) -> Run:
     )
     parameters = Parameters(model.weights_, model.means_, covariances)
     return Run(seconds, parameters, tuple(map(float, model.trace_.objective)), model.n_iter_)
+
+
+def _column_family(kinds: tuple[str, ...], start: ColumnParameters) -> tuple[Any, Any]:
+    """Columns of a kind together are one part; one part alone needs no product."""
+    from mixtura.families import Categorical, Gaussian, Poisson
+    from mixtura.families.part import Part
+    from mixtura.families.product import Product
+
+    parts, arrays = [], []
+    for kind in dict.fromkeys(kinds):
+        columns = tuple(j for j, own in enumerate(kinds) if own == kind)
+        own = [start.columns[j] for j in columns]
+        family: Any
+        if kind == "real":
+            family, both = Gaussian(len(columns), "diag"), np.stack(own, axis=1)
+            params = family.params(both[:, :, 0], both[:, :, 1] ** 2)
+        elif kind == "count":
+            family = Poisson(len(columns))
+            params = family.params_type(np.hstack(own))
+        else:
+            family = Categorical(len(columns), (N_LEVELS,) * len(columns))
+            params = family.params_type(np.hstack(own))
+        parts.append(Part(columns, family))
+        arrays.append(params)
+    if len(parts) == 1:
+        return parts[0].family, arrays[0]
+    product = Product(tuple(parts))
+    return product, product.params(arrays)
+
+
+def _column_arrays(kinds: tuple[str, ...], family: Any, params: Any) -> tuple[np.ndarray, ...]:
+    """One array per column."""
+    columns: dict[int, np.ndarray] = {}
+    for j, kind in enumerate(kinds):
+        own, one = family.marginal(params, [j]) if kind != "category" else (family, params)
+        if kind == "real":
+            columns[j] = np.hstack([one.means, np.sqrt(own.full_covariances(one)[:, 0])])
+        elif kind == "count":
+            columns[j] = one.rate
+    codes = _probabilities(family, params)
+    at = 0
+    for j, kind in enumerate(kinds):
+        if kind == "category":
+            columns[j] = codes[:, at : at + N_LEVELS]
+            at += N_LEVELS
+    return tuple(columns[j] for j in range(len(kinds)))
+
+
+def _probabilities(family: Any, params: Any) -> np.ndarray:
+    """Those of all categories, side by side."""
+    arrays = family.to_arrays(params)
+    names = [name for name in arrays if name.endswith("probability")]
+    return np.asarray(arrays[names[0]]) if names else np.empty((0, 0))

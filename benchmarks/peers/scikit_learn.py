@@ -21,7 +21,7 @@ class ScikitLearn(Peer):
     """``sklearn.mixture.GaussianMixture``."""
 
     name: ClassVar[str] = "scikit-learn"
-    answers: ClassVar[frozenset[Question]] = frozenset(Question)
+    answers: ClassVar[frozenset[Question]] = frozenset(Question) - {Question.COLUMNS}
     settings: ClassVar[tuple[str, ...]] = ("default", "blas-1")
     leaves_out: ClassVar[frozenset[str]] = frozenset({"growth-k", "growth-n"})
     statement: ClassVar[str] = "from sklearn.mixture import GaussianMixture"
@@ -62,10 +62,15 @@ class ScikitLearn(Peer):
             totals = np.zeros(len(sizes))
             for i, K in enumerate(sizes):
                 for f in np.unique(fold):
-                    model = self._model(K, n_init=n_starts, random_state=0).fit(X[fold != f])
+                    model = self._model(K, n_init=n_starts, random_state=0, **self._stop())
+                    model.fit(X[fold != f])
                     totals[i] += model.score_samples(X[fold == f]).sum()
             seconds = time.perf_counter() - began
         return Choice(seconds, tuple(float(t) / len(X) for t in totals))
+
+    def _stop(self) -> dict[str, Any]:
+        """When fits of a cross-validation end: by default, at a gain below 1e-3 per row."""
+        return {}
 
     def _model(self, n_components: int, **options: Any) -> Any:
         from sklearn.mixture import GaussianMixture
@@ -95,6 +100,18 @@ class ScikitLearn(Peer):
         with warnings.catch_warnings(), threadpool_limits(limits=limit, user_api="blas"):
             warnings.simplefilter("ignore", ConvergenceWarning)
             yield
+
+
+@dataclass(frozen=True)
+class ScikitLearnConverged(ScikitLearn):
+    """Fits go on until little is left to gain, as mixtura's do by default."""
+
+    name: ClassVar[str] = "scikit-learn, converged"
+    answers: ClassVar[frozenset[Question]] = frozenset({Question.SELECTION})
+
+    def _stop(self) -> dict[str, Any]:
+        """Gains below 1e-6 per row and iteration."""
+        return {"tol": 1e-6, "max_iter": 1000}
 
 
 def _precisions(covariances: np.ndarray, covariance: str) -> np.ndarray:
