@@ -93,7 +93,7 @@ def exact_posterior(
     >>> found.shape.tolist(), found.rate
     ([10.0], 5.0)
     >>> round(found.log_marginal_likelihood, 4)
-    -6.2568
+    -8.2624
     """
     return _posterior(family, prior, source, executor or Local())
 
