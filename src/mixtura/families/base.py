@@ -22,9 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
@@ -33,10 +31,11 @@ from scipy.special import logsumexp
 from mixtura.errors import UsageError
 from mixtura.families.allowance import restrict
 from mixtura.families.config import fits
+from mixtura.families.passes import SLICE_ROWS, expect_in_slices
 from mixtura.families.priors import Prior
 from mixtura.families.shown import Shown, shown_arrays
 from mixtura.families.support import Fault, Profile, Remark, Support
-from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats, tree_sum
+from mixtura.stats import Array, BoolArray, IntArray, Rows, Stats
 
 if TYPE_CHECKING:
     from mixtura.families.runs import Runner
@@ -45,10 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["SLICE_ROWS", "Family", "P", "Profile", "Support", "restrict"]
 
 P = TypeVar("P", bound=tuple[Any, ...])
-
-#: Rows that a Python route handles at once: a leaf of the merge tree, so that
-#: results do not depend on the size of blocks, and temporaries stay small.
-SLICE_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -433,29 +428,7 @@ class Family(ABC, Generic[P]):
 
         Slices are added in order, so threads do not change the result.
         """
-        starts = range(0, len(block.X), SLICE_ROWS)
-        work = partial(self._expect_slice, params, log_weights, block)
-        if n_threads == 1 or len(starts) < 2:
-            return tree_sum(map(work, starts))
-        with ThreadPoolExecutor(n_threads) as pool:
-            return tree_sum(pool.map(work, starts))
-
-    def _expect_slice(self, params: P, log_weights: Array, block: Block, start: int) -> Stats:
-        rows = slice(start, start + SLICE_ROWS)
-        X = np.asarray(block.X[rows], dtype=float)
-        w = np.ones(len(X)) if block.w is None else block.w[rows]
-        joint = self.log_density(params, X) + log_weights
-        if block.labels is not None:
-            joint = restrict(joint, block.labels[rows])
-        log_density = logsumexp(joint, axis=1)
-        log_r = joint - log_density[:, None]
-        R = np.exp(log_r)
-        # 0 log 0 = 0: a component of weight zero has log r = -inf
-        entropy = -np.einsum("i,ik,ik->", w, R, np.where(R > 0, log_r, 0.0))
-        stats = self.accumulate(params, X, R * w[:, None])
-        return replace(
-            stats, loglik=float(w @ log_density), entropy=float(entropy), mass=float(w.sum())
-        )
+        return expect_in_slices(self, params, log_weights, block, n_threads)
 
     def _params(self, arrays: list[Array]) -> P:
         return self.params_type(*arrays)  # type: ignore[no-any-return]

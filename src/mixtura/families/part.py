@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mixtura.families.base import Family
+from mixtura.families.base import Family, Profile
 from mixtura.stats import Array, Rows
 
 
@@ -29,6 +29,17 @@ class Part:
     def of(self, X: Rows) -> Array:
         """These columns of rows X (n, d), as an array of their own."""
         return np.ascontiguousarray(X[:, list(self.columns)], dtype=float)
+
+    def adapted(self, profile: Profile) -> Family[Any]:
+        """The family with the place and scale of these columns."""
+        at = list(self.columns)
+        return self.family.adapted(
+            profile._replace(
+                mean=profile.mean[at],
+                covariance=profile.covariance[np.ix_(at, at)],
+                exponents=profile.exponents[at],
+            )
+        )
 
     def document(self) -> dict[str, Any]:
         """Columns and family as plain JSON values."""

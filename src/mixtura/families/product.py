@@ -151,18 +151,7 @@ class Product(Family[NamedArrays]):
 
     def adapted(self, profile: Profile) -> Product:
         """Every part with the place and scale of its columns."""
-
-        def own(part: Part) -> Family[Any]:
-            at = list(part.columns)
-            return part.family.adapted(
-                profile._replace(
-                    mean=profile.mean[at],
-                    covariance=profile.covariance[np.ix_(at, at)],
-                    exponents=profile.exponents[at],
-                )
-            )
-
-        return self._each(own)
+        return self._each(lambda part: part.adapted(profile))
 
     def check_prior(self) -> None:
         """Priors belong to the parts."""
