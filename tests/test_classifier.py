@@ -19,9 +19,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 
 import mixtura
-from mixtura import GaussianMixture, GenerativeClassifier
+from mixtura import GaussianMixture, GenerativeClassifier, MixtureModel
 from mixtura.classify import class_folds
 from mixtura.errors import DataError, ModelFileError, UsageError
+from mixtura.families import FAMILIES, Gaussian, Part, Poisson, Product
 from tests import reference
 
 SETS = ("iris", "banknote", "diabetes")
@@ -310,6 +311,12 @@ def test_unknown_classes_are_missing_or_minus_one(unknown):
     np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
 
 
+def test_numbers_among_objects_are_numbers():
+    X, y = crossed(60, 0)
+    codes = np.array([3 if one == "even" else 5 for one in y], dtype=object)
+    assert GenerativeClassifier().fit(X, codes).predict(X).dtype.kind == "i"
+
+
 def test_minus_one_and_one_are_two_classes():
     X, y = crossed(100, 0)
     codes = np.where(y == "even", -1, 1)
@@ -436,6 +443,62 @@ def test_grid_search_and_pickle_work():
     assert search.best_params_ == {"n_components": 2}
     again = pickle.loads(pickle.dumps(search.best_estimator_))
     np.testing.assert_array_equal(again.predict(X), search.predict(X))
+
+
+REAL = (np.array([0.0, 1.0]), np.array([3.0, -1.0]))
+
+
+def rows_of_family(name: str, rng: np.random.Generator, n: int = 150) -> np.ndarray:
+    """Rows of two classes, n each, where the family has a density."""
+    if name in ("gaussian", "student"):
+        return np.concatenate([centre + rng.standard_t(6, (n, 2)) for centre in REAL])
+    if name in ("lognormal", "gamma", "exponential"):
+        return np.concatenate([rng.gamma(2.0, scale, (n, 2)) for scale in (1.0, 4.0)])
+    if name == "beta":
+        return np.concatenate([rng.beta(a, b, (n, 2)) for a, b in ((2, 5), (5, 2))])
+    if name == "bernoulli":
+        return np.concatenate([rng.random((n, 5)) < p for p in (0.25, 0.7)]).astype(float)
+    if name == "categorical":
+        shares = ([0.7, 0.2, 0.1], [0.1, 0.2, 0.7])
+        return np.concatenate([rng.choice(3, (n, 4), p=p) for p in shares]).astype(float)
+    if name == "vonmises-fisher":
+        X = np.concatenate([rng.normal(m, 1.0, (n, 3)) for m in ([2, 0, 0], [0, 2, 0])])
+        return X / np.linalg.norm(X, axis=1, keepdims=True)
+    rates = ([2.0, 6.0], [7.0, 3.0])
+    return np.concatenate([rng.negative_binomial(4, 4 / (4 + np.array(r)), (n, 2)) for r in rates])
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_each_class_of_any_family_is_the_density_of_its_rows(name, tmp_path):
+    X = rows_of_family(name, np.random.default_rng(0)).astype(float)
+    y = np.repeat(["a", "b"], 150)
+    model = GenerativeClassifier(name).fit(X, y)
+    assert model.score(X, y) > 0.7
+    for c, label in enumerate(model.classes_):
+        alone = MixtureModel(name).fit(X[y == label])
+        np.testing.assert_allclose(
+            model.log_joint(X)[:, c], np.log(0.5) + alone.score_samples(X), rtol=1e-5, atol=1e-4
+        )
+    hidden = y.astype(object)
+    hidden[::5] = None
+    partly = GenerativeClassifier(name).fit(X, hidden)
+    objective = partly.classifier_.fitted.trace.objective
+    assert (np.diff(objective) >= -1e-8 * abs(objective[-1])).all()
+    assert partly.score(X, y) > 0.7
+    partly.save(tmp_path / "a.mixtura")
+    again = mixtura.load(tmp_path / "a.mixtura")
+    np.testing.assert_array_equal(again.log_joint(X), partly.log_joint(X))
+
+
+def test_products_of_families_make_classes():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 400)
+    X = np.c_[rng.normal(2.0 * y), rng.poisson(2 + 4 * y), rng.gamma(2.0, 1.0 + y)]
+    family = Product((Part((0, 2), Gaussian(2)), Part((1,), Poisson(1))))
+    one = GenerativeClassifier(family).fit(X, y)
+    two = GenerativeClassifier(family, n_components=2).fit(X, y)
+    assert one.score(X, y) > GenerativeClassifier().fit(X[:, :1], y).score(X[:, :1], y)
+    assert two.classifier_.log_joint_likelihood > one.classifier_.log_joint_likelihood
 
 
 def test_families_may_differ_between_classes():

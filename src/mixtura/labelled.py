@@ -141,21 +141,30 @@ def class_mixture(
     seed: int,
     executor: Executor,
 ) -> Mixture:
-    """Best of several runs on the rows of one class, (n, d), in memory; w (n,) may hold zeros."""
+    """Best of several runs on the rows of one class, (n, d), in memory; w (n,) may hold zeros.
+
+    Starts are compared on a sample where there are many rows; the best goes on with all.
+    """
     rows, weights = distinct(X, w)
-    sample = as_source(rows, weights=weights)
+    limit = sample_limit(n_components)
+    some = rows, weights
+    if len(rows) > limit:
+        chosen = rng_for(seed, "class sample").choice(len(rows), size=limit, replace=False)
+        chosen.sort()
+        some = rows[chosen], weights[chosen]
+    sample = as_source(some[0], weights=some[1])
     methods = portfolio(start, n_starts)
     starts = initial_mixtures(family, sample, n_components, methods, seed, executor)
-    care = Care("repair", max(float((w > 0).sum()), float(w.sum())))
+    care = Care("repair", max(float((some[1] > 0).sum()), float(some[1].sum())))
     # EM over all rows goes on from here: what compiled runs stop at is near enough
-    near: dict[str, Any] = {
-        "stop": Aitken(POLISH_TOL),
-        "max_iter": POLISH_STEPS,
-        "accelerate": True,
-    }
+    near: dict[str, Any] = {"stop": Aitken(POLISH_TOL), "max_iter": POLISH_STEPS}
+    near["accelerate"] = True
     mixture = best_run(starts, sample, executor=executor, care=care, **near)[1]
     if mixture.n_components < n_components:  # what has no rows of its own stays, almost weightless
         mixture = fit_em(starts[0], sample, executor=executor, care=Care(), **near).mixture
+    if len(rows) > limit:
+        whole = as_source(rows, weights=weights)
+        mixture = fit_em(mixture, whole, executor=executor, care=Care(), **near).mixture
     return mixture
 
 

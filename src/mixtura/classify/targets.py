@@ -47,7 +47,7 @@ def coded(
     known = np.array([not _is_missing(value) for value in values.tolist()], dtype=bool)
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise DataError.labels("Input y contains infinity, which is no class")
-    if not known.all():
+    if not known.all() or values.dtype.kind == "O":
         values = _without_gaps(values, known)
     used = known if weights is None else known & (np.asarray(weights) > 0)
     if known.any() and not used.any():

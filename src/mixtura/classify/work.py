@@ -117,7 +117,10 @@ class Work:
         weights = np.concatenate([p * one.weights for p, one in zip(shares, own, strict=True)])
         params: Any = CompositeParams(tuple(one.params for one in own))
         if not isinstance(family, Composite):  # nothing is shared: the arrays of all classes
-            params = family.params_type(*map(np.concatenate, zip(*params.parts, strict=True)))
+            arrays = [family.to_arrays(one) for one in params.parts]
+            params = family.from_arrays(
+                {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]}
+            )
         start = Mixture(family, weights / weights.sum(), params)
         return self._em(start, sizes, with_component_labels(self.source, sizes))
 
