@@ -227,6 +227,33 @@ def test_estimators_take_probabilities_and_classes_of_components():
 # -- several families in one mixture ----------------------------------------------------------
 
 
+def test_labelled_components_do_not_start_anew_elsewhere():
+    # the second component of the first class lies where no row is
+    X, groups = three_groups(300)
+    classes = np.where(groups == 2, 1, 0)
+    source = with_component_labels(as_source(X, labels=classes), [2, 1])
+    family = Gaussian(2)
+    means = np.array([[0.0, 0.0], [1e3, 1e3], [1.0, 2.5]])
+    start = Mixture(
+        family, np.full(3, 1 / 3), family.params(means, np.repeat(np.eye(2)[None], 3, 0))
+    )
+    fitted = fit_mixture(family, source, 3, start=start)
+    assert fitted.events == ()
+    np.testing.assert_allclose(fitted.mixture.means[0], X[classes == 0].mean(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(fitted.mixture.means[2], X[classes == 1].mean(axis=0), rtol=1e-10)
+
+
+def test_parts_keep_what_their_components_share():
+    X, groups = three_groups(200)
+    groups[:20] = 3
+    family = Composite(2, (Gaussian(2, "EEE"), Gaussian(2, "EEE")), (2, 2))
+    found = estimate(family, as_source(X, labels=groups), 4).params
+    for part, (first, last) in zip(found.parts, ((0, 1), (2, 3)), strict=True):
+        own = (groups >= first) & (groups <= last)
+        alone = estimate(Gaussian(2, "EEE"), as_source(X[own], labels=groups[own] - first), 2)
+        np.testing.assert_allclose(part.covariances, alone.params.covariances, rtol=1e-12)
+
+
 def test_composite_is_its_parts_side_by_side():
     X, groups = three_groups(200)
     family = Composite(2, (Gaussian(2, "EEE"), Gaussian(2, "VVI")), (2, 1))
