@@ -348,3 +348,39 @@ def test_an_existing_file_needs_force(tmp_path):
     path.write_text("mine")
     assert run("classify", IRIS, "--target", "label", "-o", path).exit_code == 2
     assert path.read_text() == "mine"
+
+
+# -- categories by name -------------------------------------------------------------------
+
+
+def mixed_table(n=200):
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, n)
+    colours = np.array(["blue", "green", "red"])
+    shares = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]])
+    rows = [
+        [f"{rng.normal(2.0 * k):.3f}", colours[rng.choice(3, p=shares[k])], "no" if k else "yes"]
+        for k in kind
+    ]
+    return [["x", "colour", "bought"], *rows]
+
+
+def test_categories_keep_their_names_from_classify_to_predict(tmp_path):
+    table = mixed_table()
+    (tmp_path / "a.csv").write_text(text_of(table))
+    path = tmp_path / "m.mixtura"
+    words = ("--target", "bought", "--family", "x:gaussian,colour:categorical", "--folds", 4)
+    facts = document(tmp_path / "a.csv", *words, "-o", path)
+    assert facts["assessment"]["error"]["value"] < 0.25
+    # columns and levels are found by name, whatever their order
+    turned = [[row[1], row[0]] for row in table]
+    (tmp_path / "b.csv").write_text(text_of([turned[0], *turned[1:][::-1]]))
+    here = done("predict", path, tmp_path / "a.csv", "--what", "probabilities").stdout.splitlines()
+    there = done("predict", path, tmp_path / "b.csv", "--what", "probabilities").stdout
+    assert here[1:] == there.splitlines()[1:][::-1]
+    pd = pytest.importorskip("pandas")
+    frame = pd.read_csv(tmp_path / "a.csv")
+    model = GenerativeClassifier({"x": "gaussian", "colour": "categorical"}).fit(frame, "bought")
+    assert model.levels_ == {"colour": ("blue", "green", "red")}
+    expected = mixtura.load(path).predict_proba(frame)
+    np.testing.assert_allclose(model.predict_proba(frame), expected, atol=1e-12)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from mixtura.classify.model import probabilities
 from mixtura.classify.rows import class_folds, whole
 from mixtura.classify.spec import ClassSpec
+from mixtura.classify.work import Work
 from mixtura.errors import UsageError
 from mixtura.source import DataSource, as_source
 from mixtura.start import rng_for
@@ -208,6 +209,8 @@ def cross_classify(
     >>> found.error.value < 0.1, found.confusion.sum()
     (True, np.float64(100.0))
     """
+    # ranges, such as the number of categories, are those of all rows
+    spec = replace(spec, families=Work.on(spec, source, classes).families)
     X, codes, w = whole(source)
     known = np.flatnonzero((codes >= 0) & (w > 0))
     rounds = list(_rounds(codes, n_folds, n_repeats, seed, folds))

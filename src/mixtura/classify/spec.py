@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from mixtura.errors import MixturaWarning, UsageError
 from mixtura.executor import Executor, Local
 from mixtura.families import Family, find_family
 from mixtura.families.gaussian import SHAPES
+from mixtura.families.spec import make_family
 from mixtura.fitting import HELD_BYTES
 from mixtura.source import DataSource, hold
 from mixtura.stopping import Aitken, Gain
@@ -135,6 +136,9 @@ def candidates(
     for one in family if several else [family]:
         if isinstance(one, Family):
             found.append(one)
+            continue
+        if isinstance(one, Mapping):
+            found.append(make_family(one, n_features, **more))
             continue
         plain = find_family(one, n_features, **more)
         if "covariance" in plain.config() and shapes is not None:

@@ -191,6 +191,7 @@ class Work:
             mixture, source.columns, fit.outcome, fit.trace, summary.n_rows, summary.mass, loglik,
             closing.log_certainty, tuple(map(float, closing.sizes)), events,
             (*notes, *events, *_remarks(mixture, summary.mass)), time.perf_counter() - began,
+            source.levels,
         )  # fmt: skip
         scores = tuple(
             np.nan if choice.score is None else choice.score

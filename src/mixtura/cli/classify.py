@@ -85,7 +85,7 @@ def _pairs(
     type=options.Names(),
     default="gaussian",
     show_default=True,
-    help="Families to choose from; mixtura info lists them.",
+    help="Families to choose from; mixtura info lists them. Or COLUMN:WORD,COLUMN+COLUMN:WORD.",
 )
 @click.option(
     "--covariance",
@@ -248,6 +248,7 @@ def _opened(
 ) -> tuple[DataSource, list[Any]]:
     """Rows with their classes as labels, and the names of the classes."""
     from mixtura.classify import coded
+    from mixtura.families.spec import spec_categories, spec_columns
     from mixtura.source import as_source, read_column, read_standard_input
 
     rows: Any = data[0] if len(data) == 1 else list(data)
@@ -259,12 +260,18 @@ def _opened(
     weights = None if given["weights"] is None else read_column(rows, given["weights"])
     values = read_column(rows, target)
     classes, codes = coded(values, _mark(given["unlabelled"], values), weights)
-    drop = given["drop"]
-    if given["columns"] is None:
+    drop, columns, family = given["drop"], given["columns"], _family(given)
+    first = family[0] if isinstance(family, list) else family
+    if spec_columns(first) is not None:
+        if columns is not None:
+            raise UsageError.option("--columns", "--family names the columns already")
+        columns = spec_columns(first)
+    if columns is None:
         drop = [*(drop or []), target]
+    categories = spec_categories(first)
     source = as_source(
-        rows, columns=given["columns"], drop=drop, weights=given["weights"], labels=codes,
-        missing=given["missing"],
+        rows, columns=columns, drop=drop, weights=given["weights"], labels=codes,
+        missing=given["missing"], levels="all" if categories is None else categories or None,
     )  # fmt: skip
     if not source.n_features:
         raise DataError.empty("the columns besides the target")
@@ -293,7 +300,7 @@ def _spec(source: DataSource, classes: list[Any], given: dict[str, Any]) -> Clas
     from mixtura.executor import Local
     from mixtura.stopping import Aitken
 
-    family: Any = given["family"] if len(given["family"]) > 1 else given["family"][0]
+    family = _family(given)
     shapes: Any = given["covariance"]
     if shapes is not None and ("auto" in shapes or "all" in shapes):
         shapes = "auto"
@@ -312,6 +319,16 @@ def _spec(source: DataSource, classes: list[Any], given: dict[str, Any]) -> Clas
         given["outliers"], given["start"], given["n_init"] or n_starts(given["start"]),
         Aitken(given["tol"]), given["max_iter"], "repair", given["seed"], Local(given["threads"]),
     )  # fmt: skip
+
+
+def _family(given: dict[str, Any]) -> Any:
+    """A word, several to choose from, or families of columns."""
+    from mixtura.families.spec import parse_family
+
+    words = given["family"]
+    if any(":" in word for word in words):
+        return parse_family(",".join(words))
+    return words if len(words) > 1 else words[0]
 
 
 def _each(value: Any, classes: list[Any], option: str, make: Any) -> tuple[Any, ...]:

@@ -34,6 +34,7 @@ from mixtura.estimators.running import seed_of
 from mixtura.estimators.targets import class_codes
 from mixtura.executor import Executor, Local
 from mixtura.families import Family, Prior
+from mixtura.families.spec import spec_categories, spec_columns
 from mixtura.mixture import Mixture
 from mixtura.prepare import check_support
 from mixtura.source import check_block, read_column
@@ -57,7 +58,8 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     family : str, Family, sequence, or dict of class to these, default="gaussian"
-        What the components are; the best of a sequence is chosen.
+        What the components are; the best of a sequence is chosen. A dict of columns gives
+        families to groups of columns, as in `MixtureModel`, the same for all classes.
     n_components : int, sequence of int, "bic", "cv", or dict of class to these, default=1
         Components of each class. The best of a sequence is chosen; the words stand for
         1 to 5, chosen by that criterion.
@@ -224,16 +226,27 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
             y, drop = read_column(X, y), [y]
         given = None if isinstance(sample_weight, str) else sample_weight
         classes, codes = class_codes(y, self.unlabelled, given)
-        source = rows_to_fit(self, X, sample_weight, codes, self.missing, drop)
+        first = self._families(classes)[0]
+        first = first[0] if isinstance(first, list | tuple) else first
+        source = rows_to_fit(
+            self, X, sample_weight, codes, self.missing, drop,
+            columns=spec_columns(first), categories=spec_categories(first),
+        )  # fmt: skip
         spec = self._spec(classes, source.n_features)
         self._set_fitted(spec.fit(source, classes.tolist()), classes)
         if not self.converged_:
             warnings.warn(self.classifier_.fitted.outcome.value, ConvergenceWarning, stacklevel=2)
         return self
 
+    def _families(self, classes: np.ndarray[Any, Any]) -> list[Any]:
+        """What was said of the family of each class; a mapping may be of columns, too."""
+        if isinstance(self.family, dict) and set(self.family) != set(classes.tolist()):
+            return [self.family] * len(classes)
+        return by_class(self.family, classes, "family")
+
     def _spec(self, classes: np.ndarray[Any, Any], n_features: int) -> ClassSpec:
         """The plan, in plain values."""
-        named = by_class(self.family, classes, "family")
+        named = self._families(classes)
         shapes = by_class(self.covariance_type, classes, "covariance_type")
         families = tuple(
             candidates(family, shape, n_features, self.prior)
@@ -269,6 +282,11 @@ class GenerativeClassifier(ClassifierMixin, BaseEstimator):
     def mixture_(self) -> Mixture:
         """All classes as one mixture."""
         return self._fitted().mixture
+
+    @property
+    def levels_(self) -> dict[str, tuple[str, ...]]:
+        """Labels of each column of categories, in the order of their codes."""
+        return dict(self._fitted().fitted.levels)
 
     @property
     def priors_(self) -> Array:
