@@ -35,6 +35,7 @@ constexpr int kWideLook = 8;         // angles tried in the first sweep from a f
 constexpr int kSweepsPerStart = 6;   // then the best start is polished
 constexpr Index kAllStartsUpTo = 10; // above, starts end when two of them agree
 constexpr double kAgree = 1e-8;      // nats per unit of weight
+constexpr double kShare = 0.05;      // between steps of EM: the next one goes on from there
 
 // Skew part of the turn that leads from axes `from` to axes `to`: its logarithm, if it is small.
 void skew_of_turn(Index d, const double* to, const double* from, double* skew, double* space) {
@@ -230,15 +231,17 @@ struct CommonAxes {
                 gain[k] *= std::exp(std::log1p(q[k] * rise - r[k] * sine) / static_cast<double>(p.d));
     }
 
-    // Sweep until the gain of one sweep is below tolerance; returns the loss.
-    double descend(int max_sweeps, bool fresh) {
+    // Sweep until the gain of one sweep is below tolerance, or below a share of what all sweeps
+    // gained together; returns the loss.
+    double descend(int max_sweeps, bool fresh, double share = 0.0) {
         const Index size = p.d * p.d;
         double last = loss();
+        const double first = last;
         for (int i = 0; i < max_sweeps && std::isfinite(last); ++i) {
             std::copy(axes, axes + size, i % 2 == 0 ? before : between);
             sweep(fresh && i == 0);
             const double now = loss();
-            if (!(last - now > p.inner_tol * p.n_total)) return now;
+            if (!(last - now > std::max(p.inner_tol * p.n_total, share * (first - now)))) return now;
             last = i % 2 == 1 && p.d > 2 ? extrapolate(now) : now;
         }
         return last;
@@ -324,13 +327,14 @@ void choose_start(CommonAxes& state) {
 void solve(MStepProblem& p, double level, void* pointer) {
     CommonAxes& state = *static_cast<CommonAxes*>(pointer);
     state.level = level;
-    if (smallest_previous_matrix(p) >= 0) {
+    const bool goes_on = smallest_previous_matrix(p) >= 0;
+    if (goes_on) {
         axes_of(p, p.previous, state.best_axes);
         state.set_axes(state.best_axes);
     } else {
         choose_start(state);
     }
-    state.descend(p.max_inner, false);
+    state.descend(p.max_inner, false, goes_on ? kShare : 0.0);
     state.set_axes(state.axes);  // afresh: rounding of the turns does not reach the result
     state.update_variances();
     each_live(p, p.d, [&](Index k, double* scratch) {
