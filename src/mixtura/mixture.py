@@ -19,6 +19,9 @@ from mixtura.weighting import FREE, Weighting
 if TYPE_CHECKING:
     from mixtura.families.runs import Runner
 
+#: Relative rounding of one operation.
+EPSILON = float(np.finfo(float).eps)
+
 #: Responsibilities that are held at once when rows are scored (8 MB).
 SLICE_NUMBERS = 1 << 20
 
@@ -59,7 +62,7 @@ class Mixture:
         excess = abs(weights.sum() - 1.0)
         if excess > 1e-8:
             raise UsageError.argument("weights", self.weights, "numbers that sum to one")
-        if excess > len(weights) * np.finfo(float).eps:  # else dividing would only stir the bits
+        if excess > len(weights) * EPSILON:  # else dividing would only stir the bits
             weights = weights / weights.sum()
         object.__setattr__(self, "weights", weights)
 

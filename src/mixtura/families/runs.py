@@ -149,6 +149,8 @@ class Runs:
         earlier run comes first: rounding must not decide between runs that met in one optimum.
         """
         order = np.lexsort([-self.objective, self.n_boundary, self.status == DEGENERATE])
+        if slack == 0.0:
+            return order
         result: list[int] = []
         while len(order):
             first = order[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import xlogy
 
 from mixtura.crossval import (
     ALL,
@@ -252,9 +253,7 @@ class Certain:
         of_rows = np.zeros((3, -(-max(block.n_rows, 1) // LEAF_ROWS) * LEAF_ROWS))
         for rows, log_density, R in self.mixture.slices(block.X, n_threads):
             own = of_rows[:, rows.start : rows.start + len(R)]
-            with np.errstate(divide="ignore"):
-                surprise = np.einsum("ik,ik->i", R, np.where(R > 0, np.log(R), 0.0))
-            own[:] = log_density, np.log(R.max(axis=1)), -surprise
+            own[:] = log_density, np.log(R.max(axis=1)), -xlogy(R, R).sum(axis=1)
             if block.w is not None:
                 own *= block.w[rows]
         return tree_sum(of_rows.reshape(3, -1, LEAF_ROWS).sum(axis=2).T)
