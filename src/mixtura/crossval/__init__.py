@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mixtura.crossval.held import HeldTrials
 from mixtura.crossval.held_out import HeldOut, Score
-from mixtura.crossval.held_rows import HeldRows, HeldTrials
+from mixtura.crossval.held_rows import HeldRows
 from mixtura.crossval.splits import ALL, Cut, Folding, Kind, OwnFolds, Splits, fold_of_rows
 from mixtura.crossval.streams import streamed
 from mixtura.crossval.trials import Cell, Search, Trial

@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from mixtura.crossval.held_rows import HeldRows, HeldTrials
+from mixtura.crossval.held import HeldTrials
+from mixtura.crossval.held_rows import HeldRows
 from mixtura.crossval.splits import ALL, Cut, Folding, Training
 from mixtura.crossval.trials import REFUSED, Cell, Search, Trial
 from mixtura.degenerate import Care

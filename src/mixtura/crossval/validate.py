@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from mixtura.crossval.held import HeldTrials
 from mixtura.crossval.held_out import HeldOut, Score
-from mixtura.crossval.held_rows import HeldRows, HeldTrials
+from mixtura.crossval.held_rows import HeldRows
 from mixtura.crossval.splits import Cut, Folding, Kind, OwnFolds, Splits
 from mixtura.crossval.trials import Cell, Search
 from mixtura.errors import DataError, UsageError

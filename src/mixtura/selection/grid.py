@@ -41,6 +41,11 @@ from mixtura.stats import Array, tree_sum
 #: Up to so many rows in memory, whole runs are made at once; more are streamed in lockstep.
 HELD_ROWS = 1 << 16
 
+#: What log-likelihoods may lack in nats, all rows together; and bounds of it per row.
+TOTAL_TOL = 3e-3
+LEAST_TOL = 1e-7
+MOST_TOL = 1e-5
+
 ON_THE_FLOOR = (
     "component {k} sits on the covariance floor: its likelihood is bounded by the floor, "
     "not by the data"
@@ -62,9 +67,13 @@ class Grid:
         What cross-validation leaves out.
     executor : Counting
         Where blocks are processed.
+    tol : float, optional
+        When runs end, in nats per unit of weight; by default it depends on the rows.
 
     Attributes
     ----------
+    tol : float
+        The same.
     prospect : Prospect
         What a look at the rows told.
     notes : list of str
@@ -85,6 +94,7 @@ class Grid:
         source: DataSource,
         folding: Splits | None,
         executor: Counting,
+        tol: float | None = None,
     ) -> None:
         self.source, self.folding, self.executor = source, folding, executor
         self.prospect = Prospect(
@@ -93,11 +103,13 @@ class Grid:
         n_rows, n_folds = self.prospect.summary.n_rows, 0 if folding is None else folding.n_folds
         if int(n_folds or 0) > n_rows:
             raise UsageError.argument("n_folds", n_folds, f"from 2 to {n_rows}, the rows")
+        share = TOTAL_TOL / self.prospect.summary.mass
+        self.tol = min(max(share, LEAST_TOL), MOST_TOL) if tol is None else tol
         self.notes: list[str] = []
         self._problems: dict[tuple[int, int], MixturaError] = {}
         self._asked, self._sizes = asked, search.sizes
         self._place: dict[int, int] = {}  # of a family in the search, by its place in `asked`
-        self._search = self._admitted(search)
+        self._search = self._admitted(replace(search, tol=self.tol))
         self._cuts: tuple[Cut, ...] = () if folding is None else folding.cuts
 
     def table_and_choice(self, rule: Rule) -> tuple[Table, int]:
