@@ -131,10 +131,12 @@ def test_moments_give_scores_and_paired_errors(seed, n, C, offset, repeated, wei
         np.testing.assert_allclose(own_gap, gap[best], rtol=1e-9, atol=scale)
         np.testing.assert_allclose(own_error, paired[best], rtol=1e-6, atol=scale)
     best = int(np.argmax(score))
-    near = found.within_one_error()
-    assert near[best]
-    decided = np.abs(gap[best] - paired[best]) > 10 * scale
-    np.testing.assert_array_equal(near[decided], (gap[best] <= paired[best])[decided])
+    for spread in (1.0, 1.5):
+        near = found.within_one_error(spread)
+        assert near[best]
+        limit = score[best] - spread * error[best]
+        decided = np.abs(score - limit) > 10 * scale
+        np.testing.assert_array_equal(near[decided], (score >= limit)[decided])
 
 
 def test_errors_of_single_rows_are_those_of_numpy():

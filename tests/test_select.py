@@ -193,6 +193,26 @@ def test_families_side_by_side():
     assert own.best_.means_.ravel() == pytest.approx(found.best_.means_.ravel(), rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_three_normals_are_three_by_every_rule_of_density_and_groups(seed):
+    """Smyth's question; AIC and its kin are known to take more."""
+    rng = np.random.default_rng(seed)
+    X = np.concatenate([rng.normal(c, 1.0, (100, 2)) for c in ((0, 0), (6, 0), (3, 6))])
+    found = select(X, range(1, 6), rule="cv-1se", n_folds=10, n_starts=4, seed=seed)
+    rows = found.candidates.rows
+    assert {rows[found.choices[r]].n_components for r in ("bic", "icl", "cv-1se")} == {3}
+
+
+def test_a_uniform_square_is_split_by_bic_and_not_further_by_others():
+    X = np.random.default_rng(0).uniform(size=(500, 2))
+    found = select(X, range(1, 9), rule="cv-1se", n_folds=10, n_starts=4)
+    size = {rule: found.candidates.rows[i].n_components for rule, i in found.choices.items()}
+    assert size["bic"] > 1
+    assert max(size["icl"], size["icl-entropy"]) <= size["bic"]
+    assert size["cv-1se"] <= size["bic"]
+    assert "not as many groups" in " ".join(found.summary().split())
+
+
 # -- rules -------------------------------------------------------------------------------------
 
 
@@ -205,7 +225,8 @@ def test_rules_choose_by_their_columns():
         if name == "cv":
             assert place == table.cv_log_density.idxmax()
         elif name == "cv-1se":
-            near = table[table.cv_gap <= table.cv_gap_se]
+            error = table.cv_se[table.cv_log_density.idxmax()]
+            near = table[table.cv_gap <= error * np.sqrt(1 + 5 / 4)]
             assert table.n_free[place] == near.n_free.min()
         else:
             assert place == table[rule.column].idxmin()

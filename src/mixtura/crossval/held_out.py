@@ -102,13 +102,15 @@ class HeldOut:
         error = np.sqrt(np.maximum(between, 0.0)) / self.mass
         return self.score[best] - self.score, np.asarray(error)
 
-    def within_one_error(self) -> NDArray[np.bool_]:
-        """Tell which candidates are at most one standard error of their difference behind, (C,).
+    def within_one_error(self, spread: float = 1.0) -> NDArray[np.bool_]:
+        """Tell which candidates are at most one standard error of the best score behind, (C,).
 
-        The one-standard-error rule (Breiman et al. 1984, section 3.4.3), with paired rows.
+        The one-standard-error rule (Breiman et al. 1984, section 3.4.3). The error is that of
+        the rows times `spread`, for what the fits to other rows would change.
         """
-        gap, error = self.behind(int(np.argmax(self.score)))
-        return np.asarray(gap <= error)
+        best = int(np.argmax(self.score))
+        gap = self.score[best] - self.score
+        return np.asarray(gap <= spread * self.standard_error[best])
 
 
 @dataclass(frozen=True, eq=False)

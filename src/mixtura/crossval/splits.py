@@ -54,6 +54,11 @@ class Folding(Protocol):
         """Fold of each of `n_rows` consecutive rows in a round, (n,)."""
         ...
 
+    @property
+    def spread(self) -> float:
+        """How much larger the error of a score is than that from the rows alone."""
+        ...
+
     def words(self) -> str:
         """What is done, for people."""
         ...
@@ -124,6 +129,11 @@ class Splits:
         start = first_row % size
         return np.concatenate([np.zeros(0, dtype=np.int32), *drawn])[start : start + n_rows]
 
+    @property
+    def spread(self) -> float:
+        """How much larger the error of a score is than that from the rows alone."""
+        return spread_of(int(self.n_folds or 0))
+
     def words(self) -> str:
         """What is done, for people."""
         if self.kind == "monte-carlo":
@@ -171,6 +181,11 @@ class OwnFolds:
         del round_
         return self.of_rows[first_row : first_row + n_rows]
 
+    @property
+    def spread(self) -> float:
+        """How much larger the error of a score is than that from the rows alone."""
+        return spread_of(len(self.cuts))
+
     def words(self) -> str:
         """What is done, for people."""
         return f"{len(self.cuts)}-fold cross-validation with given folds"
@@ -191,6 +206,20 @@ class Training:
         kept = folds != self.cut.fold
         w = kept.astype(float) if block.w is None else block.w * kept
         return replace(block, w=w)
+
+
+def spread_of(n_folds: int) -> float:
+    """Root of 1 + n / n_1, n_1 of n rows in each fit.
+
+    The variance of a score is s^2 / n from the rows that are scored and about s^2 / n_1 from
+    those that were fitted, s^2 that of a row (Nadeau and Bengio 2003, Machine Learning 52).
+
+    Examples
+    --------
+    >>> round(spread_of(10), 3), round(spread_of(2), 3)
+    (1.453, 1.732)
+    """
+    return float(np.sqrt(1.0 + n_folds / (n_folds - 1)))
 
 
 def fold_of_rows(n_rows: int, n_folds: int, seed: int) -> Ints:

@@ -42,6 +42,9 @@ class CrossValidation:
         Weights of the rows.
     times : ndarray of shape (n,)
         How often each row was held out; 1 in V-fold cross-validation.
+    spread : float
+        How much larger the error of a score is than `standard_error`, which is from the
+        rows alone: fits to other rows would differ too.
 
     Examples
     --------
@@ -60,6 +63,7 @@ class CrossValidation:
     folds: Ints
     weights: Array | None
     times: Array
+    spread: float = 1.0
 
     @cached_property
     def moments(self) -> HeldOut:
@@ -86,10 +90,10 @@ class CrossValidation:
     def one_standard_error(self) -> int:
         """The smallest size whose score is within one standard error of the best one's.
 
-        The error is that of the difference on the same rows (Breiman et al. 1984, section
-        3.4.3, with paired rows).
+        The error is that of the best score (Breiman et al. 1984, section 3.4.3), with what the
+        fits add to it (Nadeau and Bengio 2003).
         """
-        near = self.moments.within_one_error()
+        near = self.moments.within_one_error(self.spread)
         return min(size for size, fits in zip(self.sizes, near, strict=True) if fits)
 
 
@@ -198,7 +202,9 @@ def cross_validate(
     total, times = Score(folding, mixtures).totals(Block(X, w), executor.threads())
     with np.errstate(invalid="ignore", divide="ignore"):
         log_density = total / times
-    return CrossValidation(sizes, log_density, folding.folds(0, 0, len(X)), w, times)
+    return CrossValidation(
+        sizes, log_density, folding.folds(0, 0, len(X)), w, times, folding.spread
+    )
 
 
 def in_memory(source: DataSource) -> tuple[Rows, Array | None]:

@@ -220,7 +220,13 @@ class Grid:
         held_out = sums[-1] if scored else None
         summary = self.prospect.summary
         return Table(
-            tuple(rows), summary.n_rows, summary.mass, held_out, tuple(scored), self._search.tol
+            tuple(rows),
+            summary.n_rows,
+            summary.mass,
+            held_out,
+            tuple(scored),
+            self._search.tol,
+            1.0 if self.folding is None else self.folding.spread,
         )
 
     def _cell(self, row: Row, i: int, cut: Cut) -> Cell:

@@ -110,6 +110,8 @@ class Table:
         Places of the candidates that have a held-out score.
     tol : float
         What the log-likelihoods may lack, in nats per row.
+    spread : float
+        How much larger the error of a held-out score is than that from the rows alone.
     """
 
     rows: tuple[Row, ...]
@@ -118,6 +120,7 @@ class Table:
     held_out: HeldOut | None = None
     scored: tuple[int, ...] = ()
     tol: float = 0.0
+    spread: float = 1.0
 
     @cached_property
     def columns(self) -> dict[str, list[Any]]:
@@ -161,7 +164,9 @@ class Table:
         if not ranking or not rule.parsimonious:
             return ranking[0] if ranking else None
         assert self.held_out is not None
-        near: list[int] = np.array(self.scored)[self.held_out.within_one_error()].tolist()
+        near: list[int] = np.array(self.scored)[
+            self.held_out.within_one_error(self.spread)
+        ].tolist()
         return min(near, key=lambda i: (self.rows[i].n_free, ranking.index(i)))
 
     def difference(self, one: int, other: int) -> tuple[float, float]:

@@ -59,7 +59,7 @@ RULES = {
         Rule(
             "cv-1se", "cv_log_density", DENSITY,
             "fewest free parameters within one standard error of the largest held-out "
-            "log-density (errors of paired differences)",
+            "log-density per row (the error counts the rows and the fits)",
         ),
     )
 }  # fmt: skip

@@ -75,7 +75,8 @@ def select(
     rule : str, optional
         How one is chosen: "bic" (default), "icl", "icl-entropy", "aic", "aicc", "sabic";
         "cv", the largest held-out log-density; or "cv-1se", the fewest free parameters
-        within one standard error of it.
+        within one standard error of it, which counts the rows that are scored and those
+        that were fitted (Nadeau and Bengio 2003).
     criterion : str, optional
         The same in two words: a criterion, and "min" or "1se" as the rule.
     n_folds : int, optional
