@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import subprocess
@@ -161,3 +162,37 @@ def test_a_full_disk_leaves_old_files_and_exit_code_7(data, unbroken, tmp_path):
     assert "W510" in done.stderr
     assert result(tmp_path / "model") == unbroken[0]
     assert n_passes(tmp_path / "run") < unbroken[1]
+
+
+@pytest.mark.slow
+def test_a_local_cluster_gives_the_same_model_and_goes_on_with_a_checkpoint(
+    data, unbroken, tmp_path
+):
+    pytest.importorskip("distributed")
+    words = finished(fit(data, tmp_path, "--dask", "local:2"))
+    assert "plan     3 files, 393216 rows, 3 columns; 3 blocks of 131072 rows" in words
+    assert "cluster  2 workers, 2 threads" in words
+    assert result(tmp_path / "model") == unbroken[0]
+    (tmp_path / "model").unlink()
+    finished(command("resume", tmp_path / "run"))
+    assert result(tmp_path / "model") == unbroken[0]
+
+
+def test_a_plan_is_all_that_is_made_when_it_is_asked_for(data, tmp_path):
+    words = finished(fit(data, tmp_path, "--plan", "--memory", "300MB"))
+    assert "plan     3 files, 393216 rows, 3 columns;" in words
+    assert list(tmp_path.iterdir()) == []
+    done = subprocess.run(
+        fit(data, tmp_path, "--plan", "--json"), capture_output=True, text=True, check=True
+    )
+    plan = json.loads(done.stdout)
+    assert (plan["n_rows"], plan["n_blocks"]) == (3 * N_ROWS, 3)
+    assert plan["pass_bytes"] == pytest.approx(3 * N_ROWS * 3 * 8, rel=0.3)  # with dictionaries
+    assert "100 MB" in finished(fit(data, tmp_path, "--memory", "100MB"), code=2)
+    words = finished(command("fit", "-", "--checkpoint", tmp_path / "run"), code=2)
+    assert "standard input" in words
+
+
+def test_smaller_blocks_do_not_change_a_model(data, unbroken, tmp_path):
+    finished(fit(data, tmp_path, "--memory", "250MB"))
+    assert result(tmp_path / "model") == unbroken[0]

@@ -31,6 +31,7 @@ _HOME = {
     "DirichletPrior": "families",
     "PseudoRows": "families",
     "as_source": "source",
+    "scan": "source",
     "DataSource": "source",
     "Local": "executor",
     "Checkpointed": "executor",
@@ -102,7 +103,7 @@ if TYPE_CHECKING:
     from mixtura.posterior import exact_posterior
     from mixtura.reporting import Report, report
     from mixtura.selection import Selection, select
-    from mixtura.source import DataSource, as_source
+    from mixtura.source import DataSource, as_source, scan
     from mixtura.stats import Stats
     from mixtura.stopping import Aitken, Gain, Outcome
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -109,7 +110,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Fail (exit code 5) if the fit did not converge.")
 @options.seed
 @options.threads
-@options.checkpoint
+@options.large
 @options.report
 @options.force
 @options.raw_text
@@ -170,6 +171,7 @@ def _check_targets(given: dict[str, Any]) -> None:
 
 def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> DataSource:
     """Open the data that the words of a command line name, and say what they are."""
+    from mixtura.cli.lasting import say_plan, within_memory
     from mixtura.families.spec import parse_family, spec_categories, spec_columns
     from mixtura.source import as_source, read_standard_input
 
@@ -187,14 +189,16 @@ def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> Da
         labels, is_text = _known_labels(console, rows, labels)
         if is_text and columns is None:
             drop = [*(drop or []), given["labels"]]
-    source = as_source(
-        rows, columns=columns, drop=drop, weights=given["weights"], labels=labels,
+    make = partial(
+        as_source, rows, columns=columns, drop=drop, weights=given["weights"], labels=labels,
         missing=given["missing"], levels="all" if categories is None else categories or None,
     )  # fmt: skip
+    source = within_memory(make, given.get("memory"))
     n_rows = source.n_rows
     counted = "" if n_rows is None else f"{n_rows} rows, "
     place = "standard input" if data == ("-",) else ", ".join(data[:3]) + ", ..." * (len(data) > 3)
     console.say(f"reading  {place}: {counted}{source.n_features} columns")
+    say_plan(console, source, given)
     return source
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
 
 from mixtura.cli.console import Console
 from mixtura.errors import UsageError
 
 if TYPE_CHECKING:
     from mixtura.executor import Executor
+    from mixtura.source import DataSource
 
 #: Words of a command line that name files.
 _OUTPUTS = ("output", "labelled", "table", "report", "checkpoint")
@@ -34,12 +38,11 @@ def executor_of(
     data : sequence of str
         The data as given.
     given : dict
-        Options: ``threads``, ``checkpoint``, ``force``.
+        Options: ``threads``, ``dask``, ``checkpoint``, ``force``.
     """
-    from mixtura.executor import Checkpointed, Local
+    from mixtura.executor import Checkpointed
 
-    with ending_cleanly():
-        executor: Executor = Local(given["threads"])
+    with ending_cleanly(), workers(console, given) as executor:
         path = given.get("checkpoint")
         if path is None:
             yield executor
@@ -58,6 +61,52 @@ def executor_of(
                 f"Resume: mixtura resume {path}"
             )
             raise
+
+
+@contextmanager
+def workers(console: Console, given: dict[str, Any]) -> Iterator[Executor]:
+    """Threads of this process, or a cluster, which is left or ended afterwards."""
+    from mixtura.executor import Dask, Local, connected
+
+    address = given.get("dask")
+    if address is None:
+        yield Local(given["threads"])
+        return
+    client = connected(address)
+    with client.cluster if address.startswith("local:") else nullcontext(), client:
+        executor = Dask(client, n_threads=given["threads"])
+        n_workers = len(set(executor.seats()))
+        console.say(f"cluster  {n_workers} workers, {sum(executor.workers().values())} threads")
+        yield executor
+
+
+def within_memory(make: Callable[..., DataSource], memory: int | None) -> DataSource:
+    """Make a source whose blocks are small enough for so many bytes of memory."""
+    from mixtura.source import block_rows_within
+
+    source = make()
+    if memory is None or not source.pass_bytes():
+        return source
+    block_rows = block_rows_within(memory, source.n_features)
+    return source if block_rows >= source.block_rows else make(block_rows=block_rows)
+
+
+def say_plan(console: Console, source: DataSource, given: dict[str, Any]) -> None:
+    """Say what a pass over files will cost, where it is much or was asked; stop if only asked."""
+    from mixtura.fitting import HELD_BYTES
+    from mixtura.source import plan_of
+
+    only = given.get("plan")
+    asked = only or any(given.get(name) for name in ("memory", "checkpoint", "dask"))
+    if not only and not (source.pass_bytes() > HELD_BYTES or (asked and source.pass_bytes())):
+        return
+    plan = plan_of(source)
+    if not (only and console.as_json):
+        console.say(f"plan     {plan}")
+    if only:
+        if console.as_json:
+            console.document({"schema": "mixtura.plan/1", **asdict(plan)})
+        raise click.exceptions.Exit(0)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,6 +29,22 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         if not names or not all(names):
             self.fail("an empty column name", param, ctx)
         return names
+
+
+class Bytes(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes, such as 500MB, 1GB or 2GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read number and unit."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?\s*", value)
+        if found is None:
+            self.fail(f"{value!r} is no size: write 500MB or 1GB", param, ctx)
+        number, unit, binary = found.groups()
+        return int(float(number) * (1024 if binary else 1000) ** " kMGT".index(unit or " "))
 
 
 def common(function: F) -> F:
@@ -69,6 +86,14 @@ raw_text = click.option(
     help="Write text as it is: no quote before cells that a spreadsheet would run as formulas.",
 )
 
+dask = click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Work on a Dask cluster: the address of its scheduler, such as tcp://host:8786, or "
+    "local:4 for four processes here. Workers need the data at the same place.",
+)
+
+
 checkpoint = click.option(
     "--checkpoint",
     metavar="FILE",
@@ -84,6 +109,22 @@ def report(function: F) -> F:
         click.option(
             "--report", metavar="HTML", help="Write a report: one page, see mixtura report."
         ),
+    ):
+        function = option(function)
+    return function
+
+
+def large(function: F) -> F:
+    """Add the options for data larger than memory."""
+    for option in (
+        click.option("--plan", is_flag=True, help="Say what a pass will cost, and stop."),
+        click.option(
+            "--memory",
+            type=Bytes(),
+            help="Memory that reading files may take, such as 1GB. Never changes results.",
+        ),
+        dask,
+        checkpoint,
     ):
         function = option(function)
     return function

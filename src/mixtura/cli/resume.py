@@ -16,8 +16,9 @@ RESUMABLE = ("fit", "select")
 @click.command("resume")
 @click.argument("checkpoint", type=click.Path())
 @options.threads
+@options.dask
 @options.common
-def command(console: Console, checkpoint: str, threads: int | None) -> None:
+def command(console: Console, checkpoint: str, threads: int | None, dask: str | None) -> None:
     """Continue the job whose CHECKPOINT file was written by mixtura fit or select --checkpoint.
 
     Passes that the file holds are not made again, and the result has the same
@@ -32,6 +33,5 @@ def command(console: Console, checkpoint: str, threads: int | None) -> None:
     if note.get("command") not in RESUMABLE:
         raise CheckpointError.not_repeatable(checkpoint)
     given = {**note["given"], "checkpoint": checkpoint, "resumed": True}
-    if threads is not None:
-        given["threads"] = threads
+    given |= {name: value for name, value in (("threads", threads), ("dask", dask)) if value}
     import_module(f"mixtura.cli.{note['command']}").run(console, tuple(note["data"]), given)

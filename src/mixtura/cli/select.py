@@ -145,7 +145,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
 )
 @options.seed
 @options.threads
-@options.checkpoint
+@options.large
 @options.report
 @options.force
 @options.common

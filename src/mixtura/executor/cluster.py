@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import pickle
 import secrets
 import time
@@ -179,7 +180,11 @@ def connected(address: str) -> Any:
         if not number.isdigit() or int(number) < 1:
             raise UsageError.argument("dask", address, "local:N, with N workers, or an address")
         cluster = LocalCluster(
-            n_workers=int(number), threads_per_worker=1, dashboard_address=None, memory_limit=0
+            n_workers=int(number),
+            threads_per_worker=1,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.ERROR,
         )
         return Client(cluster)
     try:

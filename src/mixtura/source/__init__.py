@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from mixtura.source.arrays import ArraySource
 from mixtura.source.base import Block, DataSource, Part
-from mixtura.source.door import as_source, read_column
+from mixtura.source.door import as_source, read_column, scan
 from mixtura.source.drop import AttachedSource, DroppingSource
 from mixtura.source.files import FileSource
 from mixtura.source.held import HeldSource, hold
 from mixtura.source.look import Look, look_at
 from mixtura.source.paths import read_standard_input
+from mixtura.source.plan import Plan, block_rows_within, plan_of
 from mixtura.source.summary import Summary, check_block, concluded, summarise
 
 __all__ = [
@@ -27,13 +28,17 @@ __all__ = [
     "HeldSource",
     "Look",
     "Part",
+    "Plan",
     "Summary",
     "as_source",
+    "block_rows_within",
     "check_block",
     "concluded",
     "hold",
     "look_at",
+    "plan_of",
     "read_column",
     "read_standard_input",
+    "scan",
     "summarise",
 ]

@@ -269,6 +269,10 @@ class DataSource(ABC):
         """
         return {"columns": list(self.columns), "block_rows": self.block_rows}
 
+    def pass_bytes(self) -> int:
+        """Bytes that a pass reads from files, about."""
+        return 0
+
     def nothing(self) -> DataError:
         """Make the error that there is no row."""
         return DataError.empty("the rows without missing values" if self.n_dropped else "the data")

@@ -13,6 +13,7 @@ from mixtura.errors import DataError, DataTypeError, UsageError
 from mixtura.source.arrays import ArraySource, array_source, as_matrix
 from mixtura.source.arrow_files import ArrowFormat, ParquetFormat
 from mixtura.source.base import DataSource, checked_block_rows, regroup
+from mixtura.source.batches import BatchSource, is_batches
 from mixtura.source.categories import LevelRequest
 from mixtura.source.columns import Column, Request, as_names, checked_labels, checked_weights
 from mixtura.source.csv_files import CsvFormat, guessed_numbers
@@ -67,6 +68,10 @@ def as_source(
         * ``"-"``: standard input, as CSV, an Arrow stream, or Parquet. It is kept
           in memory, because EM reads the rows many times.
         * A list of paths, read in its order.
+        * A Dask DataFrame or Array: partitions are taken where they are by `mixtura.Dask`,
+          and fetched one after the other by `mixtura.Local`.
+        * A function that gives an iterator of batches (arrays, frames, Arrow batches), the
+          same ones each time: it is called in every pass.
 
         A CSV file has the names of the columns in its first line; if that line
         holds numbers only, it is data and columns are called x0, x1, ...
@@ -134,9 +139,16 @@ def as_source(
     if is_collection(data):
         options = {
             "columns": request.columns, "drop": request.drop, "weights": weights,
-            "labels": labels, "missing": missing,
+            "labels": labels, "missing": missing, "levels": levels,
         }  # fmt: skip
         return PartitionSource(data, options, block_rows)
+    if is_batches(data):
+        own = {
+            "columns": request.columns, "drop": request.drop, "weights": weights,
+            "labels": labels, "levels": levels,
+        }  # fmt: skip
+        batches = BatchSource(data, own, block_rows)
+        return DroppingSource(batches) if missing == "drop" else batches
     dropping = missing == "drop"
     frame = None if _is_paths(data) or isinstance(data, np.ndarray | DataSource) else as_frame(data)
     source: DataSource
@@ -165,6 +177,40 @@ def as_source(
             block_rows=block_rows,
         )
     return _without_missing(source, data) if dropping else source
+
+
+def scan(data: FilePath | Sequence[str | Path], **options: Any) -> DataSource:
+    r"""Open files, a folder or a pattern without reading their rows.
+
+    Parameters
+    ----------
+    data : path, or list of paths
+        Parquet, Arrow or CSV files, a folder, or a pattern such as ``"trips/*.parquet"``.
+    **options
+        As for `as_source`: `columns`, `drop`, `weights`, `labels`, `missing`, `block_rows`.
+
+    Returns
+    -------
+    DataSource
+        To be given to estimators in place of an array; read in every pass, in blocks.
+
+    Raises
+    ------
+    DataTypeError
+        `data` is not a path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.csv").write_text("x,y\n1,2\n3,4\n")
+    ...     source = scan(f"{folder}/*.csv", columns=["y"])
+    ...     source.columns, source.n_features
+    (('y',), 1)
+    """
+    if not _is_paths(data):
+        raise DataTypeError.unusable(type(data).__name__)
+    return as_source(data, **options)
 
 
 def read_column(data: object, name: Column) -> npt.NDArray[Any]:

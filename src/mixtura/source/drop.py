@@ -59,6 +59,10 @@ class DroppingSource(DataSource):
         super().recall(own)
         self._base.recall(base)
 
+    def pass_bytes(self) -> int:
+        """Bytes that the base reads."""
+        return self._base.pass_bytes()
+
     @property
     def has_labels(self) -> bool:
         """Blocks come with labels."""
@@ -155,6 +159,10 @@ class AttachedSource(DataSource):
     def in_memory(self) -> bool:
         """Whether those of the base are."""
         return self._base.in_memory
+
+    def pass_bytes(self) -> int:
+        """Bytes that the base reads."""
+        return self._base.pass_bytes()
 
     @property
     def has_labels(self) -> bool:

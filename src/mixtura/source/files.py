@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixtura.errors import DataError
-from mixtura.source.base import Block, DataSource, Part, checked_block_rows, regroup
+from mixtura.source.base import Block, DataSource, Part, checked_block_rows
 from mixtura.source.categories import (
     MOST_LEVELS,
     codes_of,
@@ -96,6 +96,11 @@ class FileFormat(ABC):
     def place(self, file: DataFile, layout: Layout, row: int) -> str:
         """Place of a row inside the file, such as ``"line 12"``."""
 
+    def size(self, file: DataFile, layout: Layout, names: Sequence[str]) -> int:
+        """Bytes that are read for some columns."""
+        del layout, names
+        return file.size
+
     def cuts(self, layout: Layout, block_rows: int) -> Sequence[int]:
         """First rows, on the grid of blocks, of parts that can be read by themselves."""
         return [0]
@@ -156,6 +161,11 @@ class FileSource(DataSource):
     def has_labels(self) -> bool:
         """Blocks come with labels."""
         return self._label is not None
+
+    def pass_bytes(self) -> int:
+        """Bytes of the columns in use, where a format stores columns apart; else of the files."""
+        names = [name for name in (*self._features, self._weight, self._label) if name]
+        return sum(form.size(file, layout, names) for file, form, layout in self._files)
 
     def identity(self) -> dict[str, Any]:
         """Columns in use, and name, size and time of every file."""
@@ -239,9 +249,8 @@ class FilePart(Part):
         if self.layout.n_rows == 0:
             return
         text = frozenset(name for name, _, _ in self.levels)
-        batches = self.form.batches(self.file, self.layout, names, self.rows, text)
-        pieces = self._pieces(batches)
-        yield from regroup(pieces, self.block_rows, self.first_row)
+        yield from self._filled(self.form.batches(self.file, self.layout, names, self.rows, text))
+        self.file.refuse_change()
 
     @property
     def n_blocks(self) -> int | None:
@@ -250,24 +259,50 @@ class FilePart(Part):
             return 0
         return None if self.rows is None else -(-len(self.rows) // self.block_rows)
 
-    def _pieces(self, batches: Iterator[Batch]) -> Iterator[Block]:
-        at = self.first_row
+    def _filled(self, batches: Iterator[Batch]) -> Iterator[Block]:
+        """Copy batches into blocks; a number is copied once."""
+        block, at, first_row = self._empty(), 0, self.first_row
         for batch in batches:
-            if not batch.num_rows:
-                continue
-            X = np.empty((batch.num_rows, len(self.features)))
-            coded = {name: (kind, labels) for name, kind, labels in self.levels}
-            for j, name in enumerate(self.features):
-                if name in coded:
-                    X[:, j] = self._codes(batch, name, at, *coded[name])
-                else:
-                    X[:, j] = _float_column(batch, name)
+            columns = [self._numbers(batch, name, first_row + at) for name in self.features]
             w = None if self.weight is None else _float_column(batch, self.weight)
             labels = None
             if self.label is not None:
-                labels = whole_labels(_float_column(batch, self.label), at)
-            yield Block(X, w, at, labels)
-            at += batch.num_rows
+                labels = whole_labels(_float_column(batch, self.label), first_row + at)
+            start = 0
+            while start < batch.num_rows:
+                stop = min(batch.num_rows, start + self.block_rows - at)
+                here = slice(at, at + stop - start)
+                for j, column in enumerate(columns):
+                    block.X[here, j] = column[start:stop]
+                if w is not None and block.w is not None:
+                    block.w[here] = w[start:stop]
+                if labels is not None and block.labels is not None:
+                    block.labels[here] = labels[start:stop]
+                start, at = stop, here.stop
+                if at == self.block_rows:
+                    yield replace(block, first_row=first_row)
+                    block, at, first_row = self._empty(), 0, first_row + at
+        if at:
+            yield replace(block.rows(0, at), first_row=first_row)
+
+    def _empty(self) -> Block:
+        """Room for the rows of a block."""
+        n = self.block_rows
+        if self.rows is not None:
+            n = min(n, len(self.rows))
+        return Block(
+            np.empty((n, len(self.features))),
+            None if self.weight is None else np.empty(n),
+            0,
+            None if self.label is None else np.empty(n, dtype=np.int32),
+        )
+
+    def _numbers(self, batch: Batch, name: str, row: int) -> npt.NDArray[np.float64]:
+        """Numbers of a column; codes where it holds categories."""
+        for own, kind, labels in self.levels:
+            if own == name:
+                return self._codes(batch, name, row, kind, labels)
+        return _float_column(batch, name)
 
     def _codes(
         self, batch: Batch, name: str, at: int, kind: str, labels: tuple[str, ...]

@@ -33,7 +33,7 @@ class PartitionSource(DataSource):
     collection : dask.dataframe.DataFrame or dask.array.Array
         Rows (n, d).
     options : dict
-        ``columns``, ``drop``, ``weights``, ``labels`` (names) and ``missing``, as for
+        ``columns``, ``drop``, ``levels``, ``weights``, ``labels`` (names) and ``missing``, as for
         `mixtura.source.as_source`.
     block_rows : int, optional
         Rows per block.
@@ -49,9 +49,11 @@ class PartitionSource(DataSource):
                 raise UsageError.argument(name, "an array", "the name of a column, with Dask data")
         example, counts, partitions = _opened(collection)
         head = as_source(example, **{**options, "missing": "error"})
-        super().__init__(head.columns, counts, block_rows=block_rows, whole=head.whole)
+        super().__init__(
+            head.columns, counts, block_rows=block_rows, whole=head.whole, levels=head.levels
+        )
         self._partitions = partitions
-        self._options = options
+        self._options = {**options, "levels": self.levels or None}
         self._dropped: list[int | None] = [None] * len(partitions)
         if options["missing"] == "drop":
             self._counts = [None] * len(partitions)

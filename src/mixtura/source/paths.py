@@ -73,13 +73,28 @@ class DataFile:
         pa = pyarrow()
         if self.content is not None:
             return pa.BufferReader(self.content)
+        self.refuse_change()
         try:
-            state = Path(self.path).stat()
-            if (state.st_size, state.st_mtime_ns) != (self.size, self.modified):
-                raise DataError.changed(self.name, "its size or time is another")
             return pa.OSFile(self.path)
         except OSError as error:
             raise DataError.unreadable(self.name, str(error)) from error
+
+    def refuse_change(self) -> None:
+        """Raise if the file is not what it was when it was first seen.
+
+        Raises
+        ------
+        DataError
+            Its size or time is another, or it is gone.
+        """
+        if self.content is not None:
+            return
+        try:
+            state = Path(self.path).stat()
+        except OSError as error:
+            raise DataError.unreadable(self.name, str(error)) from error
+        if (state.st_size, state.st_mtime_ns) != (self.size, self.modified):
+            raise DataError.changed(self.name, "its size or time is another")
 
     def open_text(self) -> ArrowObject:
         """Open the bytes of a text file, decompressed, as pyarrow's input stream."""

@@ -1,0 +1,120 @@
+"""What a pass over a source will cost, before it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mixtura.errors import UsageError
+from mixtura.source.base import BLOCK_ROWS, LEAF_ROWS, DataSource
+
+#: Memory of the interpreter with its libraries, bytes.
+BASE_BYTES = 220 << 20
+
+#: Blocks in memory at once: one is processed, one is ready, one is being read.
+BLOCKS_AT_ONCE = 3
+
+#: Bytes for decoding per column: buffers and batches of a column of a file.
+DECODING_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Size of a source, and of what reading it needs.
+
+    Attributes
+    ----------
+    n_files : int
+        Streams that are read one after the other.
+    n_rows : int or None
+        Rows; None until a pass has counted them.
+    n_columns : int
+        Columns in use.
+    n_blocks : int or None
+        Blocks of `block_rows` rows.
+    block_rows : int
+        Rows of a block.
+    pass_bytes : int
+        Bytes of the files that a pass reads.
+    peak_bytes : int
+        Memory of the process that reads, at most.
+    """
+
+    n_files: int
+    n_rows: int | None
+    n_columns: int
+    n_blocks: int | None
+    block_rows: int
+    pass_bytes: int
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        rows = "rows not counted yet" if self.n_rows is None else f"{self.n_rows} rows"
+        blocks = "" if self.n_blocks is None else f"{self.n_blocks} "
+        files = f"{self.n_files} files, " if self.n_files > 1 else ""
+        return (
+            f"{files}{rows}, {self.n_columns} columns; {blocks}blocks of {self.block_rows} rows; "
+            f"per pass {readable(self.pass_bytes)} read; "
+            f"peak memory {readable(self.peak_bytes)}"
+        )
+
+
+def plan_of(source: DataSource) -> Plan:
+    """Plan the passes over a source.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.source import as_source
+    >>> print(plan_of(as_source(np.ones((5000, 2)), block_rows=1024)))
+    5000 rows, 2 columns; 5 blocks of 1024 rows; per pass 0 B read; peak memory 239 MB
+    """
+    known = source.n_rows is not None
+    n_blocks = None
+    if known:
+        n_blocks = sum(
+            -(-(source.offset(s + 1) - source.offset(s)) // source.block_rows)
+            for s in range(source.n_streams)
+        )
+    n_columns = source.n_features
+    return Plan(
+        source.n_streams, source.n_rows, n_columns, n_blocks, source.block_rows,
+        source.pass_bytes(), _peak(source.block_rows, n_columns),
+    )  # fmt: skip
+
+
+def block_rows_within(memory: int, n_columns: int) -> int:
+    """Rows per block so that a fit stays within so many bytes of memory.
+
+    Raises
+    ------
+    UsageError
+        Even the smallest blocks need more.
+    """
+    rows = BLOCK_ROWS
+    while rows > LEAF_ROWS and _peak(rows, n_columns) > memory:
+        rows //= 2
+    if _peak(rows, n_columns) > memory:
+        least = readable(_peak(rows, n_columns))
+        raise UsageError.argument("memory", readable(memory), f"{least} or more for these data")
+    return rows
+
+
+def readable(n_bytes: float) -> str:
+    """Number of bytes for people, in units of 1000.
+
+    Examples
+    --------
+    >>> readable(31_400_000_000), readable(512)
+    ('31.4 GB', '512 B')
+    """
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if n_bytes < 1000 or unit == "TB":
+            break
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} {unit}"
+
+
+def _peak(block_rows: int, n_columns: int) -> int:
+    # weights and labels are counted as two more columns
+    block = 8 * block_rows * (n_columns + 2)
+    return BASE_BYTES + BLOCKS_AT_ONCE * block + DECODING_BYTES * (n_columns + 2)
