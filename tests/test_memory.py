@@ -104,3 +104,41 @@ def test_large_blocks_are_shared_out_among_threads_without_a_trace():
             passes[0].entropy,
             passes[0].mass,
         )
+
+
+STREAM = """
+import json, sys
+from mixtura import Gaussian, fit_mixture, scan
+from mixtura.source import plan_of
+
+def peak():
+    status = open("/proc/self/status").read()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+source = scan(sys.argv[1])
+fitted = fit_mixture(Gaussian(4), source, 8, max_iter=3, n_starts=2)
+print(json.dumps({"peak": peak(), "planned": plan_of(source).peak_bytes, "n": fitted.n_rows}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_folder_needs_the_memory_of_its_plan_and_not_of_its_rows(tmp_path):
+    """4,000,000 rows of 4 columns are 128 MB; all of them in memory would show."""
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        X = rng.normal(size=(1_000_000, 4)) + 6 * rng.integers(0, 8, (1_000_000, 1))
+        table = pa.table({name: X[:, j] for j, name in enumerate("abcd")})
+        pq.write_table(table, tmp_path / f"{i}.parquet", use_dictionary=False)
+    del X, table
+    done = subprocess.run(
+        [sys.executable, "-c", STREAM, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"peak {found['peak'] / 1e6:.0f} MB, planned {found['planned'] / 1e6:.0f} MB")
+    assert found["n"] == 4_000_000
+    assert found["peak"] <= found["planned"]
+    assert found["planned"] <= 300e6

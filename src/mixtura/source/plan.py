@@ -66,7 +66,7 @@ def plan_of(source: DataSource) -> Plan:
     >>> import numpy as np
     >>> from mixtura.source import as_source
     >>> print(plan_of(as_source(np.ones((5000, 2)), block_rows=1024)))
-    5000 rows, 2 columns; 5 blocks of 1024 rows; per pass 0 B read; peak memory 239 MB
+    5000 rows, 2 columns; 5 blocks of 1024 rows; per pass 0 B read; peak memory 248 MB
     """
     known = source.n_rows is not None
     n_blocks = None

@@ -40,8 +40,9 @@ def draw_sample(
     """
     limit = sample_limit(n_components)
     n_rows = summary.n_rows
-    chosen = np.arange(n_rows)
-    if n_rows > limit:
+    if n_rows <= limit:
+        chosen = np.arange(n_rows)
+    else:
         chosen = rng_for(seed, "sample").choice(n_rows, size=limit, replace=False, shuffle=False)
         chosen.sort()
     drawn = (executor or Local()).reduce(partial(chosen_rows, chosen), source)
