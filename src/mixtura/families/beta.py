@@ -180,7 +180,7 @@ def _share_at(whole: Array, difference: Array) -> Array:
         low, high = np.where(miss < 0, t, low), np.where(miss < 0, high, t)
         slope = (polygamma(1, a) + polygamma(1, b)) * a * b / whole
         new = t - miss / slope
-        new = np.where((new > low) & (new < high), new, (low + high) / 2)
+        new = np.where((new >= low) & (new <= high), new, (low + high) / 2)
         done = np.abs(new - t) <= 1e-15 * np.maximum(np.abs(t), 1e-3)
         t = new
         if done.all():
