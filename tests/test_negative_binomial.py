@@ -75,6 +75,19 @@ def test_counts_that_vary_less_than_poisson_are_the_poisson_limit(kind):
     assert any("boundary" in note and "Poisson" in note for note in fitted.warnings)
 
 
+def test_a_finite_size_is_left_at_once_where_counts_vary_too_little():
+    """Not by ever smaller steps: the likelihood of the size has its supremum at infinity."""
+    X = as_source(np.tile([4.0, 5.0, 6.0], 60)[:, None])
+    start = fit_mixture(NegativeBinomial(1), X, 1).mixture
+    params = NegativeBinomialParams(start.params.mean, np.full((1, 1), 5.0))
+    fitted = fit_mixture(
+        NegativeBinomial(1), X, 1, start=type(start)(start.family, start.weights, params)
+    )
+    assert fitted.mixture.params.size[0, 0] == GREATEST_SIZE
+    assert fitted.n_iter <= 3
+    assert (np.diff(fitted.trace.objective) >= -1e-9).all()
+
+
 def test_a_great_size_is_the_poisson_density_to_all_digits():
     x = np.arange(60.0)[:, None]
     params = NegativeBinomialParams(np.array([[7.0]]), np.array([[1e15]]))
