@@ -137,3 +137,15 @@ def test_units_of_positive_numbers_do_not_matter(family, scale):
         MixtureModel(family, 2, random_state=0).fit(X * s).log_likelihood_ for s in (1.0, scale)
     )
     assert other + 200 * np.log(scale) == pytest.approx(one, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lognormal", "gamma", "exponential", "beta", "bernoulli"])
+def test_marginals_of_independent_columns_multiply_to_the_joint_density(name):
+    rng = np.random.default_rng(2)
+    X = (rng.random((50, 3)) < 0.4).astype(float) if name == "bernoulli" else rng.random((50, 3))
+    model = MixtureModel(name, 1).fit(X)
+    family, params = model.mixture_.family, model.mixture_.params
+    first, second = (family.marginal(params, at) for at in ([2, 0], [1]))
+    total = first[0].log_density(first[1], X[:, [2, 0]])
+    total = total + second[0].log_density(second[1], X[:, [1]])
+    np.testing.assert_allclose(total, family.log_density(params, X), rtol=1e-10)

@@ -49,6 +49,7 @@ class Bernoulli(ExponentialFamily[BernoulliParams]):
     name: ClassVar[str] = "bernoulli"
     support: ClassVar[Support] = Support.BINARY
     params_type: ClassVar[type] = BernoulliParams
+    columns_apart: ClassVar[bool] = True
     shown_scale: ClassVar[float | None] = 0.01
     independent: ClassVar[bool] = True
 

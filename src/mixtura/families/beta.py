@@ -54,6 +54,7 @@ class Beta(ExponentialFamily[BetaParams]):
     name: ClassVar[str] = "beta"
     support: ClassVar[Support] = Support.UNIT
     params_type: ClassVar[type] = BetaParams
+    columns_apart: ClassVar[bool] = True
     independent: ClassVar[bool] = True
     bound_words: ClassVar[str] = "has hardly more than one value in a column: a + b is bounded"
 

@@ -43,6 +43,7 @@ class Exponential(ExponentialFamily[ExponentialParams]):
     name: ClassVar[str] = "exponential"
     support: ClassVar[Support] = Support.NONNEGATIVE
     params_type: ClassVar[type] = ExponentialParams
+    columns_apart: ClassVar[bool] = True
     independent: ClassVar[bool] = True
     bound_words: ClassVar[str] = "has only zeros in a column: its density there is bounded by 1e300"
 

@@ -62,6 +62,7 @@ class Gamma(ExponentialFamily[GammaParams]):
     name: ClassVar[str] = "gamma"
     support: ClassVar[Support] = Support.POSITIVE
     params_type: ClassVar[type] = GammaParams
+    columns_apart: ClassVar[bool] = True
     independent: ClassVar[bool] = True
     bound_words: ClassVar[str] = "has hardly more than one value in a column: its shape is bounded"
 

@@ -52,6 +52,7 @@ class LogNormal(ExponentialFamily[LogNormalParams]):
     name: ClassVar[str] = "lognormal"
     support: ClassVar[Support] = Support.POSITIVE
     params_type: ClassVar[type] = LogNormalParams
+    columns_apart: ClassVar[bool] = True
     independent: ClassVar[bool] = True
     bound_words: ClassVar[str] = (
         "has hardly more than one value in a column: its log_sd is on the floor"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +28,9 @@ class ExponentialFamily(Family[P]):
 
     A new family is one file of formulas; see ``poisson.py``.
     """
+
+    #: Each column has parameters of its own, and every parameter array one number per column.
+    columns_apart: ClassVar[bool] = False
 
     @abstractmethod
     def features(self, X: Array) -> Array:
@@ -154,6 +158,19 @@ class ExponentialFamily(Family[P]):
             fallback = self.mean_features(previous) if previous is not None else None
             mean[empty] = mean[~empty].mean(axis=0) if fallback is None else fallback[empty]
         return self.from_mean(mean, previous)
+
+    def marginal(self, params: P, columns: Sequence[int]) -> tuple[Family[Any], Any]:
+        """Columns that are independent: parameters and settings of those chosen."""
+        if not self.columns_apart:
+            return super().marginal(params, columns)
+        at = list(columns)
+        settings = {
+            name: tuple(value[j] for j in at) if isinstance(value, list) and value else value
+            for name, value in self.config().items()
+        }
+        make: Any = type(self)
+        family = make(**settings | {"n_features": len(at)})
+        return family, self._params([np.asarray(array)[:, at] for array in params])
 
     def score(self, params: P, stats: Stats) -> tuple[Array, ...]:
         """Gradient in the natural parameters, (K, p): sum of T(x) - E[T(x)]."""
