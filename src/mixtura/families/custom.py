@@ -90,8 +90,8 @@ class CustomFamily(Family[CustomParams]):
     >>> from mixtura import MixtureModel
     >>> X = np.random.default_rng(0).laplace(5.0, 2.0, size=(400, 1))
     >>> params = MixtureModel(family).fit(X).mixture_.params
-    >>> family.values(params)["centre"].round(1)
-    array([5.1])
+    >>> bool(abs(family.values(params)["centre"][0] - np.median(X)) < 0.1)
+    True
     """
 
     function: LogDensity
