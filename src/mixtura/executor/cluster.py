@@ -25,6 +25,9 @@ from mixtura.source.partitions import PartitionPart
 #: Shares of a pass per thread of the cluster: enough that no thread waits long at the end.
 SHARES_PER_THREAD = 4
 
+#: Clusters with more threads get one share per thread: a share costs the scheduler milliseconds.
+MANY_THREADS = 256
+
 #: Shares that one task joins.
 FAN_IN = 16
 
@@ -138,7 +141,8 @@ class Dask:
         while not (workers := self.workers()):
             self._despair(began)
             time.sleep(0.1)
-        return [w for w, n in workers.items() for _ in range(n * SHARES_PER_THREAD)]
+        per_thread = SHARES_PER_THREAD if sum(workers.values()) <= MANY_THREADS else 1
+        return [w for w, n in workers.items() for _ in range(n * per_thread)]
 
 
 class _MovedError(Exception):
