@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import linalg
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 from mixtura import (
@@ -157,6 +158,19 @@ def test_components_on_the_floor_are_no_fit():
     assert found.table.loc[1, ["log_likelihood", "bic", "icl"]].isna().all()
     assert "no fit" in found.summary()
     assert "K" in found.summary().splitlines()[0]
+
+
+def test_a_density_that_only_the_floor_bounds_is_not_chosen():
+    """Nine components on rounded measurements: one of VVE falls onto rows of one petal width."""
+    found = select(reference.load("iris").X, [2, 3, 9], ["VVE", "VEV"])
+    assert found.best.model.covariance == "VEV"
+    for row in found.candidates.rows:
+        assert (row.mixture is None) == bool(row.reason)
+        if row.mixture is not None:
+            S = np.cov(reference.load("iris").X.T, bias=True)
+            covariances = row.mixture.family.full_covariances(row.mixture.params)
+            least = min(linalg.eigh(own, S, eigvals_only=True)[0] for own in covariances)
+            assert least > 1.9e-6
 
 
 def test_candidates_that_all_sit_on_the_floor_are_compared_with_a_note():

@@ -292,6 +292,10 @@ class Family(ABC, Generic[P]):
         """Tell which components sit on a bound that keeps the likelihood finite, (K,)."""
         return np.zeros(len(self.mean(params)), dtype=bool)
 
+    def near_boundary(self, params: P) -> BoolArray:
+        """Tell which components such a bound holds, or holds all but for rounding, (K,)."""
+        return self.at_boundary(params)
+
     def marginal(self, params: P, columns: Sequence[int]) -> tuple[Family[Any], Any]:
         """Densities of chosen columns: a family over them, and its parameters.
 

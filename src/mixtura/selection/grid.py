@@ -256,7 +256,7 @@ def _boundary(mixture: Mixture | None) -> int:
     """The first component on a bound of the likelihood; -1 if there is none."""
     if mixture is None:
         return -1
-    touching = np.flatnonzero(mixture.family.at_boundary(mixture.params))
+    touching = np.flatnonzero(mixture.family.near_boundary(mixture.params))
     return int(touching[0]) if len(touching) else -1
 
 

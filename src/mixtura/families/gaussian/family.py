@@ -306,6 +306,15 @@ class Gaussian(Family[GaussianParams]):
         )
         return np.broadcast_to(touching, len(params.means)) if len(touching) == 1 else touching
 
+    def near_boundary(self, params: GaussianParams) -> BoolArray:
+        """Components whose covariance is below twice the floor in some direction.
+
+        Shapes that share axes meet the floor only nearly.
+        """
+        if self.floor is None:
+            return self.at_boundary(params)
+        return replace(self, floor=2.0 * np.asarray(self.floor)).at_boundary(params)
+
     # -- what people ask of it --------------------------------------------------
 
     def mean(self, params: GaussianParams) -> Array:
