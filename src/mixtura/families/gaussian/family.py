@@ -298,24 +298,17 @@ class Gaussian(Family[GaussianParams]):
             floor=floor,
         )
 
-    def at_boundary(self, params: GaussianParams) -> BoolArray:
-        """Components whose covariance touches the floor, or is not positive definite."""
-        floor = None if self.floor is None else np.asarray(self.floor, dtype=float, order="C")
+    def at_boundary(self, params: GaussianParams, times: float = 1.0) -> BoolArray:
+        """Components whose covariance touches so many times the floor, or is not regular."""
+        floor = None if self.floor is None else np.array(times * self.floor, order="C")
         touching = _kernel.at_floor(
             params.covariances, params.factors, floor, int(self.geometry), self.n_features
         )
         return np.broadcast_to(touching, len(params.means)) if len(touching) == 1 else touching
 
     def near_boundary(self, params: GaussianParams) -> BoolArray:
-        """Components whose covariance is below twice the floor in some direction.
-
-        Shapes that share axes meet the floor only nearly.
-        """
-        if self.floor is None:
-            return self.at_boundary(params)
-        return replace(self, floor=2.0 * np.asarray(self.floor)).at_boundary(params)
-
-    # -- what people ask of it --------------------------------------------------
+        """Components below twice the floor: shapes that share axes meet it only nearly."""
+        return self.at_boundary(params, 2.0)
 
     def mean(self, params: GaussianParams) -> Array:
         """Component means in units of the data, (K, d)."""
@@ -423,8 +416,6 @@ class Gaussian(Family[GaussianParams]):
     def describe(self) -> str:
         """Name in words, with the shape's three letters."""
         return f"Gaussian, {self.shape.words} ({self.shape.name})"
-
-    # -- inside -------------------------------------------------------------------
 
     @cached_property
     def _log_unit(self) -> float:
