@@ -42,10 +42,10 @@ def sight(fitted: Fitted) -> str:
     >>> from mixtura.families import Poisson
     >>> from mixtura.fitting import fit_mixture
     >>> from mixtura.source import as_source
-    >>> fitted = fit_mixture(Poisson(1), as_source(np.array([[1.0], [3.0]]), columns=["n"]), 1)
+    >>> fitted = fit_mixture(Poisson(1), as_source(np.array([[1.0], [3.0]])), 1)
     >>> print(sight(fitted))
     density
-      n  0 ▄█ █▆ ▄▂▁ 7
+      x0  0 ▄█ █▆ ▄▂▁ 7
     """
     mixture = fitted.mixture
     lines = _weights(mixture) if mixture.n_components > 1 else []
