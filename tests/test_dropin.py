@@ -367,7 +367,7 @@ def test_metadata_routing_knows_weights_and_labels():
         model.set_score_request(sample_weight=True)
         request = model.get_metadata_routing()
     asked = {name for name, wanted in request.fit.requests.items() if wanted}
-        assert asked == {"sample_weight", "labels"}
+    assert asked == {"sample_weight", "labels"}
     assert request.score.requests == {"sample_weight": True}
 
 
