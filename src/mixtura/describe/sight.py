@@ -45,7 +45,7 @@ def sight(fitted: Fitted) -> str:
     >>> fitted = fit_mixture(Poisson(1), as_source(np.array([[1.0], [3.0]])), 1)
     >>> print(sight(fitted))
     density
-      x0  0 ▄█ █▆ ▄▂▁ 7
+      x0  0 ▄██▅▃▁   7
     """
     mixture = fitted.mixture
     lines = _weights(mixture) if mixture.n_components > 1 else []
