@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -180,6 +180,9 @@ class CompiledTrials:
         runs = self.runners[f].onward(
             batch.runs, self.rows.X, self.rows.w, limits, self.n_threads, folds
         )
+        family = self.search.families[f][self.search.sizes[0]]
+        near = [family.near_boundary(runs.mixture(j)[1]).sum() for j in range(len(runs))]
+        runs = replace(runs, n_boundary=np.array(near, dtype=np.int32))
         return Batch(runs, batch.left_out, batch.n_iter + runs.n_iter)
 
     def _ended(self, f: int, round_: int, batch: Batch | None) -> dict[Cell, Trial]:

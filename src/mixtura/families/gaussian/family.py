@@ -307,8 +307,8 @@ class Gaussian(Family[GaussianParams]):
         return np.broadcast_to(touching, len(params.means)) if len(touching) == 1 else touching
 
     def near_boundary(self, params: GaussianParams) -> BoolArray:
-        """Components below twice the floor: shapes that share axes meet it only nearly."""
-        return self.at_boundary(params, 2.0)
+        """Components at the floor to 5 %: shapes that share axes meet it only nearly."""
+        return self.at_boundary(params, 1.05)
 
     def mean(self, params: GaussianParams) -> Array:
         """Component means in units of the data, (K, d)."""
