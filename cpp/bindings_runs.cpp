@@ -171,7 +171,8 @@ void check_labels(const std::int32_t* labels, Index n, Index n_components) {
 
 nb::tuple em_runs_py(handle x, handle weights, handle folds, const std::string& shape_name,
                      handle jobs_k, handle jobs_fold, handle labels, nb::object start,
-                     handle origin, handle floor, int max_iter, double tol, int n_threads) {
+                     handle origin, handle floor, int max_iter, double tol, int max_inner,
+                     int n_threads) {
     const ShapeInfo& shape = shape_named(shape_name);
     ArrayView x_view(x, "X"), k_view(jobs_k, "jobs_k"), origin_view(origin, "origin");
     OptionalView weights_view(weights, "weights"), folds_view(folds, "folds");
@@ -193,9 +194,10 @@ nb::tuple em_runs_py(handle x, handle weights, handle folds, const std::string& 
 
     std::unique_ptr<ArrayView> floor_view;
     if (!floor.is_none()) floor_view = std::make_unique<ArrayView>(floor, "floor");
+    if (max_inner < 1) refuse("max_inner must be at least 1");
     const RunRules rules{
         &shape, d, origin_view.contiguous<const double>(Element::float64, "float64", {d}),
-        floor_view ? floor_data(*floor_view, shape.geometry, d) : nullptr, max_iter, tol};
+        floor_view ? floor_data(*floor_view, shape.geometry, d) : nullptr, max_iter, tol, max_inner};
 
     const Ragged ragged(k, n_jobs, shape.one_for_all);
     const Index size = covariance_size(shape.geometry, d);
@@ -277,7 +279,8 @@ void bind_runs(nb::module_& m) {
           arg("n_threads"));
     m.def("em_runs", em_runs_py, arg("X"), arg("weights").none(), arg("folds").none(), arg("shape"),
           arg("jobs_k"), arg("jobs_fold").none(), arg("labels").none(), arg("start").none(),
-          arg("origin"), arg("floor").none(), arg("max_iter"), arg("tol"), arg("n_threads"));
+          arg("origin"), arg("floor").none(), arg("max_iter"), arg("tol"), arg("max_inner"),
+          arg("n_threads"));
     m.def("soften", soften_py, arg("weight"), arg("total"), arg("geometry"), arg("n_features"));
     m.def("at_floor", at_floor_py, arg("covariances"), arg("factors"), arg("floor").none(),
           arg("geometry"), arg("n_features"));

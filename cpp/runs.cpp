@@ -174,6 +174,7 @@ class Runner {
         in.centres = centres;
         in.previous = previous;
         in.floor = rules_.floor;
+        in.max_inner = rules_.max_inner;
         const MStepOutput out{other_.means, other_.covariances, other_.factors};
         if (m_step(*rules_.shape, in, out, workspace_) >= 0) return false;
         std::swap(now_, other_);

@@ -46,6 +46,7 @@ struct RunRules {
     const double* floor;   // in the geometry's layout, or null
     int max_iter;
     double tol;            // nats per unit of weight
+    int max_inner;         // inner iterations of an M step; few of them still raise the likelihood
 };
 
 // Each job is done by one thread: the same results for any number of threads. `folds` (n), or

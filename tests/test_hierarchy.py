@@ -71,7 +71,7 @@ def test_groups_do_not_depend_on_units_relations_or_the_scale_of_weights(turn):
     X, _ = unlike_groups(1)
     w = np.random.default_rng(1).uniform(0.5, 2.0, len(X))
     plain = [agglomerate(X, w, turn=turn).cut(size) for size in range(1, 8)]
-    related = 2e2 if turn == 1 else 0.0
+    related = 2e2 if turn == 0 else 0.0
     moved = X @ np.array([[1e3, 0.0], [related, 1e-2]]) + [1e6, -3.0]
     for rows, weights in ((moved, w), (X, 1e-4 * w)):
         again = agglomerate(rows, weights, turn=turn)

@@ -312,7 +312,7 @@ def test_wrong_arguments_are_refused():
     good = {
         "X": X, "weights": None, "folds": None, "shape": "VVV", "jobs_k": sizes, "jobs_fold": None,
         "labels": labels, "start": None, "origin": X.mean(0), "floor": None, "max_iter": 1,
-        "tol": 0.0, "n_threads": 1,
+        "tol": 0.0, "max_inner": 200, "n_threads": 1,
     }  # fmt: skip
     _kernel.em_runs(**good)
     for wrong, said in (
@@ -325,6 +325,7 @@ def test_wrong_arguments_are_refused():
         ({"floor": -np.eye(2)}, "not positive definite"),
         ({"origin": np.zeros(3)}, "origin"),
         ({"n_threads": 0}, "n_threads"),
+        ({"max_inner": 0}, "max_inner"),
     ):
         with pytest.raises(ValueError, match=said):
             _kernel.em_runs(**{**good, **wrong})

@@ -110,6 +110,7 @@ def em_runs(
     floor: Array | None,
     max_iter: int,
     tol: float,
+    max_inner: int,
     n_threads: int,
 ) -> tuple[
     Array,

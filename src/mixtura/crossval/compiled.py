@@ -23,6 +23,7 @@ from mixtura.executor import Executor
 from mixtura.families.runs import CONVERGED, DEGENERATE, Folds, Ints, Limits, Runner, Runs
 from mixtura.mixture import Mixture
 from mixtura.start import SHORT_STEPS, partitions
+from mixtura.start.batch import FINAL_INNER, ROUGH_INNER
 from mixtura.stats import Array
 
 #: Runs of each cell that go on after a few steps.
@@ -154,7 +155,10 @@ class CompiledTrials:
 
         They go on until they can be compared. None where nothing could be run.
         """
-        runner, limits = self.runners[f], Limits(min(SHORT_STEPS, self.search.max_iter))
+        runner, limits = (
+            self.runners[f],
+            Limits(min(SHORT_STEPS, self.search.max_iter), 0.0, ROUGH_INNER),
+        )
         parts, left_out = [], []
         for cut, (labels, sizes) in starts.items():
             if not len(sizes):
@@ -176,7 +180,8 @@ class CompiledTrials:
         folds = None
         if batch.left_out.max() >= 0:
             folds = Folds(self.rows.folds(round_), batch.left_out)
-        limits = Limits(self.search.max_iter, tol)
+        inner = ROUGH_INNER if tol > self.search.tol else FINAL_INNER
+        limits = Limits(self.search.max_iter, tol, inner)
         runs = self.runners[f].onward(
             batch.runs, self.rows.X, self.rows.w, limits, self.n_threads, folds
         )

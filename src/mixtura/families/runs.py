@@ -29,10 +29,15 @@ class Folds(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """When runs end: M steps at most, and Aitken's tolerance in nats per unit of weight."""
+    """When runs end: M steps at most, and Aitken's tolerance in nats per unit of weight.
+
+    M steps without a closed form take `max_inner` iterations of their own at most. A few
+    do where runs are only compared: each raises the likelihood.
+    """
 
     max_iter: int
     tol: float = 0.0
+    max_inner: int = 200
 
 
 class Runner(Protocol):

@@ -5,7 +5,8 @@ weights added up: neither the order of the rows nor whether a row is repeated or
 weighted changes a start.
 """
 
-from mixtura.start.contest import POLISHED, SHORT_STEPS, best_run, rank
+from mixtura.start.batch import POLISHED, SHORT_STEPS
+from mixtura.start.contest import best_run, rank
 from mixtura.start.hierarchy import Tree, agglomerate
 from mixtura.start.initial import from_partition, given_start, initial_mixtures, one_hot
 from mixtura.start.moves import split_starts

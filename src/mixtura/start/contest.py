@@ -10,23 +10,17 @@ import numpy as np
 from mixtura.degenerate import Care
 from mixtura.em import Fit, fit_em
 from mixtura.executor import Executor
-from mixtura.families.runs import DEGENERATE, Limits, Runner, Runs
+from mixtura.families.runs import Limits, Runner, Runs
 from mixtura.mixture import Mixture
 from mixtura.source import DataSource
+from mixtura.start.batch import POLISHED, ROUGH_INNER, ROUNDS, SHORT_STEPS, Places, told_apart
 from mixtura.start.initial import from_labels, rows_of
 from mixtura.start.moves import split_and_merge
 from mixtura.stopping import Aitken, Gain
 
-#: EM steps that every start gets before the ranking, and how many go on.
-SHORT_STEPS = 10
-POLISHED = 3
-
 #: Those that go on are compared closely enough: steps at most, and nats per row still to gain.
 POLISH_STEPS = 500
 POLISH_TOL = 1e-6
-
-#: Rounds of moves at most; each begins where the one before found a better mixture.
-ROUNDS = 3
 
 Rank = tuple[float, ...]
 
@@ -92,7 +86,8 @@ def winner(
     """Run each start a few steps and the best ones on; the best of these."""
     runner = mixtures[0].runner()
     if runner is not None:
-        limits = Limits(min(max_iter, POLISH_STEPS), max((stop or Aitken()).tol, POLISH_TOL))
+        tol = max((stop or Aitken()).tol, POLISH_TOL)
+        limits = Limits(min(max_iter, POLISH_STEPS), tol, ROUGH_INNER)
         run = _compiled(runner, mixtures, source, n_polished, slack, limits, executor.threads())
         if run is not None:
             return run
@@ -119,13 +114,18 @@ def _compiled(
     """The same in few calls of compiled code; None where no run keeps all its components."""
     (block,) = source.blocks()
     runs = Runs.of((mixture.weights, mixture.params) for mixture in mixtures)
-    short = runner.onward(runs, block.X, block.w, Limits(SHORT_STEPS), n_threads)
+    steps = Limits(SHORT_STEPS, 0.0, ROUGH_INNER)
+    short = runner.onward(runs, block.X, block.w, steps, n_threads)
     order = short.ranked(slack)[:n_polished]
-    ended = runner.onward(short.take(order), block.X, block.w, limits, n_threads)
-    best = int(ended.ranked(slack)[0])
-    if ended.status[best] == DEGENERATE:
+
+    def onward(runs: Runs, places: Places, limits: Limits) -> Runs:
+        del places
+        return runner.onward(runs, block.X, block.w, limits, n_threads)
+
+    ended, places = told_apart(short.take(order), [0] * len(order), onward, limits, slack)
+    if not len(ended):
         return None
-    start = mixtures[order[best]]
+    start, best = mixtures[order[places[0]]], 0
     end = Mixture(start.family, *ended.mixture(best))
     merit = (float(len(end.weights)), -float(ended.n_boundary[best]), float(ended.objective[best]))
     return Run(start, end, merit)

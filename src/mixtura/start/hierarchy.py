@@ -13,12 +13,13 @@ from mixtura.start.sample import rng_for
 from mixtura.start.spaces import half_whitened, whitened
 from mixtura.stats import Array
 
-#: Space of the first and of the second tree, and the pseudo-scatter of every group in it. The
-#: first one holds in many dimensions too; the second follows thin groups in any direction.
+#: Spaces of trees, and the pseudo-scatter of every group in them. The first follows thin groups
+#: in any direction; the second holds in many dimensions too, and there it comes first.
 KINDS: tuple[tuple[Callable[[Array, Array], Array], float], ...] = (
-    (half_whitened, 0.3),
     (whitened, 0.1),
+    (half_whitened, 0.3),
 )
+MANY_COLUMNS = 8
 
 #: A tree takes about this many seconds at most: beyond, it is grown of a sample of the rows.
 SECONDS = 0.012
@@ -92,7 +93,7 @@ def agglomerate(
     Notes
     -----
     Fraley (1998), SIAM Journal on Scientific Computing 20, 270-281, the criterion for unlike
-    covariances; the first kind of space is that of Scrucca and Raftery (2015), Advances in
+    covariances; the second kind of space is that of Scrucca and Raftery (2015), Advances in
     Data Analysis and Classification 9, 447-460.
 
     Examples
@@ -108,7 +109,8 @@ def agglomerate(
     if len(rows) > limit:
         rng = rng_for(seed, "tree", turn)
         rows = np.sort(rng.choice(rows, size=limit, replace=False, shuffle=False))
-    space, softness = KINDS[turn % len(KINDS)]
+    first = int(X.shape[1] >= MANY_COLUMNS)
+    space, softness = KINDS[(first + turn) % len(KINDS)]
     own = np.ascontiguousarray(w[rows] / w[rows].mean())
     Z = np.ascontiguousarray(space(X[rows], own))
     return Tree(_kernel.hierarchy(Z, own, softness, n_threads), rows, len(X))

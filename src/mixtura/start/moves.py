@@ -11,13 +11,15 @@ from mixtura.mixture import Mixture
 from mixtura.source import DataSource
 from mixtura.start.initial import from_labels, rows_of
 from mixtura.start.partitions import PARTITIONS
-from mixtura.start.sample import rng_for
 from mixtura.start.spaces import whitened
 from mixtura.stats import Array, IntArray
 
 #: Pairs to merge and components to split that come into question.
 PAIRS = 4
 SPLITS = 3
+
+TWO = np.array([2], dtype=np.int32)
+KMEANS = np.array([PARTITIONS["kmeans"]], dtype=np.int32)
 
 
 def split_starts(
@@ -57,32 +59,48 @@ def split_starts(
     array([0, 0, 0, 0, 1, 1])
     """
     X, w = rows_of(sample)
-    Z = np.ascontiguousarray(whitened(mixture.family.start_features(X), w))
-    R = mixture.responsibilities(X)
-    hard = R.argmax(axis=1)
-    size = mixture.n_components
-    new = size - mixture.family.n_fixed  # fixed components stay the last ones
-    hard[hard >= new] += 1
-    labels = [
-        own
-        for k in _widest(Z, w, R[:, :new])[:n_starts]
-        if (own := _split(Z, w, hard, int(k), new, seed)) is not None
-    ]
-    if not labels:
+    labels = splits(mixture, X, w, n_starts, seed)
+    if not len(labels):
         return []
-    made, _ = from_labels(mixture.family, sample, np.array(labels), size + 1, executor)
+    size = mixture.n_components + 1
+    made, _ = from_labels(mixture.family, sample, labels, size, executor)
     return [start.under(mixture.weighting) for start in made]
 
 
-def split_and_merge(mixture: Mixture, X: Array, w: Array, n_moves: int, seed: int) -> Ints:
+def splits(
+    mixture: Mixture, X: Array, w: Array, n_splits: int, seed: int, Z: Array | None = None
+) -> Ints:
+    """Partitions (J, n) with one component more: each splits one of the widest, at most so many.
+
+    `Z` are the rows in whitened space, if they are at hand.
+    """
+    if Z is None:
+        Z = np.ascontiguousarray(whitened(mixture.family.start_features(X), w))
+    R = mixture.responsibilities(X)
+    hard = R.argmax(axis=1)
+    new = mixture.n_components - mixture.family.n_fixed  # fixed components stay the last ones
+    hard[hard >= new] += 1
+    result = []
+    for k in _widest(Z, w, R[:, :new])[:n_splits]:
+        labels = _split(Z, w, hard, int(k), new, seed)
+        if labels is not None:
+            result.append(labels)
+    return np.array(result, dtype=np.int32).reshape(-1, len(X))
+
+
+def split_and_merge(
+    mixture: Mixture, X: Array, w: Array, n_moves: int, seed: int, Z: Array | None = None
+) -> Ints:
     """Partitions (J, n) that merge two components which overlap and split a wide third one.
 
-    At most `n_moves`, the most promising first. After Ueda, Nakano, Ghahramani and Hinton
-    (2000), Neural Computation 12, 2109-2128: pairs by the scalar product of their
-    responsibilities; what is split is the component with the largest scatter.
+    `Z` are the rows in whitened space, if they are at hand. At most `n_moves`, the most
+    promising first. After Ueda, Nakano, Ghahramani and Hinton (2000), Neural Computation 12,
+    2109-2128: pairs by the scalar product of their responsibilities; what is split is the
+    component with the largest scatter.
     """
     R = mixture.responsibilities(X)
-    Z = np.ascontiguousarray(whitened(mixture.family.start_features(X), w))
+    if Z is None:
+        Z = np.ascontiguousarray(whitened(mixture.family.start_features(X), w))
     hard = R.argmax(axis=1)
     free = R[:, : mixture.n_components - mixture.family.n_fixed]
     widest = _widest(Z, w, free)
@@ -103,13 +121,9 @@ def split_and_merge(mixture: Mixture, X: Array, w: Array, n_moves: int, seed: in
 def _split(Z: Array, w: Array, hard: IntArray, k: int, name: int, seed: int) -> Ints | None:
     """Labels with component k in two, the part farther from most rows under a new name."""
     own = np.flatnonzero(hard == k)
-    key = rng_for(seed, "split", k).integers(0, 2**63, size=1)
-    method = np.array([PARTITIONS["kmeans"]], dtype=np.int32)
-    size = np.array([2], dtype=np.int32)
-    part = _kernel.partitions(
-        np.ascontiguousarray(Z[own]), np.ascontiguousarray(w[own]), size, method, key, 1
-    )[0]
-    if not (0 < part.sum() < len(part)):
+    key = np.array([(seed + k) % 2**62])
+    part = _kernel.partitions(Z[own], w[own], TWO, KMEANS, key, 1)[0]
+    if not 0 < np.count_nonzero(part) < len(part):
         return None
     labels = hard.astype(np.int32)
     labels[own[part == 1]] = name

@@ -9,7 +9,7 @@ from mixtura.start.sample import rng_for
 from mixtura.stats import Array
 
 #: Robust standard deviations beyond which a row is an outlier, if no more than this part is.
-FAR = 8.0
+FAR = 20.0
 FEW = 0.1
 
 #: Steps and rows of the search for axes, and how many products of rows and axes a step may take.

@@ -58,7 +58,8 @@ class GaussianRunner:
             family._scaled(X), w, folds and folds.of_rows, family.shape.name,
             sizes, folds and folds.left_out, **begin, origin=family._origins(1)[0],
             floor=None if floor is None else np.asarray(floor, dtype=float, order="C"),
-            max_iter=limits.max_iter, tol=limits.tol, n_threads=n_threads,
+            max_iter=limits.max_iter, tol=limits.tol, max_inner=limits.max_inner,
+            n_threads=n_threads,
         )  # fmt: skip
         if family.exponents:
             objective -= family._log_unit * used_mass(len(X), w, folds)
