@@ -25,7 +25,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from distributed import Client, LocalCluster
 
-from mixtura import Checkpointed, Dask, Gaussian, GaussianMixture, Local, as_source, fit_mixture
+from mixtura import (
+    Checkpointed,
+    Dask,
+    Gaussian,
+    GaussianMixture,
+    Local,
+    as_source,
+    fit_mixture,
+    select,
+)
+from mixtura.em import em_run
 from mixtura.errors import DataError, LedgerError, MixturaError, ResourceError, UsageError
 from mixtura.executor import connected
 from mixtura.executor.ledger import join_all, joined, settled, share_of, work_on
@@ -271,6 +281,33 @@ def test_data_on_the_workers_are_let_go_with_the_source(two, rows):
 
 def shape_of(block, n_threads=1):
     return block.n_rows
+
+
+@pytest.mark.slow
+def test_a_cross_validated_choice_reads_the_files_as_often_as_its_longest_run(
+    two, files, monkeypatch
+):
+    """K = 1..8, 5 folds: 48 runs in lockstep, and the same choice on a cluster."""
+    lengths = []
+
+    def watched(*args, **options):
+        run = yield from em_run(*args, **options)
+        lengths.append(run.n_passes + len({event.iteration for event in run.events}))
+        return run
+
+    monkeypatch.setattr("mixtura.selection.grid.HELD_ROWS", 0)
+    monkeypatch.setattr("mixtura.crossval.streams.em_run", watched)
+    options = {"n_folds": 5, "max_iter": 25, "seed": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 25 iterations are few for some
+        here = select(source_of(files), range(1, 9), executor=Local(2), **options)
+        assert len(lengths) == 48
+        longest = max(lengths)
+        there = select(source_of(files), range(1, 9), executor=Dask(two), **options)
+    print(f"{here.passes_} passes; the longest run takes {longest}, all {sum(lengths) // 2}")
+    assert here.passes_ <= longest + here.fitted.n_iter + 9
+    assert (there.passes_, there.best_row_) == (here.passes_, here.best_row_)
+    assert bits(there.fitted) == bits(here.fitted)
 
 
 # -- nothing lost --------------------------------------------------------------------

@@ -38,6 +38,21 @@ def prepare(
     return prospect.ready(family, n_components), prospect.summary
 
 
+def check_rows(family: Family[Any], source: DataSource, executor: Executor) -> None:
+    """Refuse rows that a fitted family cannot be used on, after one pass over all of them.
+
+    Raises
+    ------
+    DataError
+        Missing or infinite values, unusable weights, or values outside of the support.
+    """
+    look = executor.reduce(partial(first_look, (family,), 1, frozenset()), source)
+    if look.rows.faults is not None:
+        look.rows.faults.refuse(source, look.rows.n_rows)
+    if look.outside[0] is not None:
+        raise _outside(family, source, *look.outside[0])
+
+
 class Prospect:
     """What a look at all rows tells, for any number of families and of components.
 

@@ -28,7 +28,7 @@ from mixtura.families import Family, Prior, WithNoise
 from mixtura.families.spec import FamilySpec, make_family, spec_categories, spec_columns
 from mixtura.fitting import N_STARTS, Fitted, Start, fit_mixture
 from mixtura.mixture import Mixture
-from mixtura.prepare import check_support
+from mixtura.prepare import check_rows, check_support
 from mixtura.source import DataSource, check_block
 from mixtura.start import PARTITIONS
 from mixtura.stats import Array, IntArray
@@ -439,7 +439,5 @@ class MixtureModel(CardMixin, DensityMixin, BaseEstimator):
 
     def _checked_source(self, X: Any, sample_weight: Any) -> DataSource:
         source = rows_to_use(self, X, sample_weight)
-        for block in source.blocks():
-            check_block(block, source)
-            check_support(self.mixture_.family, block, source)
+        check_rows(self.mixture_.family, source, self._executor())
         return source
