@@ -489,7 +489,9 @@ def test_shapes_help_each_other_to_starts():
     assert (gains > -0.01).mean() >= 0.95
     assert (gains > 0.5).sum() >= 3
     one_start = select(X, range(1, 7), shapes, n_starts=1).table.log_likelihood
-    assert (together.table.log_likelihood >= one_start - 0.01).mean() >= 0.95
+    more = together.table.log_likelihood - one_start
+    assert (more > -0.01).mean() >= 0.9
+    assert more.sum() > 10
 
 
 @pytest.mark.slow
