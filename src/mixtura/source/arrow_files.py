@@ -10,7 +10,8 @@ from mixtura.errors import DataError
 from mixtura.source.files import Batch, FileFormat, Layout
 from mixtura.source.paths import ArrowObject, DataFile, pyarrow
 
-_BATCH_ROWS = 1 << 14
+_BATCH_NUMBERS = 1 << 19  # 4 MB: long batches cost few calls, and still fit into memory caches
+_MOST_ROWS, _FEWEST_ROWS = 1 << 17, 1 << 12
 _BUFFER_BYTES = 1 << 20
 
 
@@ -50,7 +51,9 @@ class ParquetFormat(FileFormat):
             return
         at = starts[groups[0]]
         with _opened(file) as parquet:
-            for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=groups, columns=list(names)):
+            for batch in parquet.iter_batches(
+                _batch_rows(names), row_groups=groups, columns=list(names)
+            ):
                 start, stop = max(rows.start - at, 0), min(rows.stop - at, batch.num_rows)
                 if stop > start:
                     yield batch.slice(start, stop - start)
@@ -108,8 +111,8 @@ class ArrowFormat(FileFormat):
         with _ipc(file, layout.positions(names)) as reader:
             for batch in _each(reader):
                 batch.validate(full=True)
-                for start in range(0, batch.num_rows, _BATCH_ROWS):
-                    yield batch.slice(start, _BATCH_ROWS)
+                for start in range(0, batch.num_rows, _batch_rows(names)):
+                    yield batch.slice(start, _batch_rows(names))
 
     def raw_column(self, file: DataFile, layout: Layout, name: str) -> ArrowObject:
         """One whole column."""
@@ -121,6 +124,11 @@ class ArrowFormat(FileFormat):
     def place(self, file: DataFile, layout: Layout, row: int) -> str:
         """Row, counted from 0."""
         return f"row {row}"
+
+
+def _batch_rows(names: Sequence[str]) -> int:
+    """Rows that are decoded at once."""
+    return max(_FEWEST_ROWS, min(_MOST_ROWS, _BATCH_NUMBERS // max(1, len(names))))
 
 
 @contextmanager
