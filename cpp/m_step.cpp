@@ -176,6 +176,7 @@ Index m_step(const ShapeInfo& shape, const MStepInput& in, const MStepOutput& ou
     const Index missing = keep_previous(shape, problem);
     if (missing >= 0) return missing;
     if (n_total > 0.0) shape.maximise(problem);
+    if (problem.approximate) keep_better_previous(problem, shape.maximise);
     set_factors(shape, problem, out.factors);
     return -1;
 }

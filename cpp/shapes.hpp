@@ -30,6 +30,7 @@ struct MStepProblem {
     int n_threads;
     double* covariances;      // out; only components with n > 0 are written
     Workspace& workspace;
+    bool approximate = false;  // out: the step may end below Q of `previous`
 
     bool live(Index k) const { return n[k] > 0.0; }
     const double* W(Index k) const { return scatter + k * d * d; }
@@ -115,12 +116,16 @@ void equal_volume_spectra(const Spectra& problem, double* v, double* scratch);
 
 Index spectra_scratch(Index K, Index m);
 
-// ---- previous covariances ------------------------------------------------------------------------
+// ---- previous covariances (the last one: previous.cpp) -------------------------------------------
 
 // The live component with the smallest determinant in `previous`, or -1 (none, or not definite).
 // In a shape with a common part, that part can be read from it, at its smallest volume.
 Index smallest_previous_matrix(MStepProblem& problem);
 Index smallest_previous_diagonal(const MStepProblem& problem);
+
+// Take `previous` back where Q is higher there than at p.covariances, if it has the shape and meets
+// the floor. Dense shapes; `maximise` is the M step of the shape.
+void keep_better_previous(MStepProblem& problem, void (*maximise)(MStepProblem&));
 
 // ---- level.cpp: floors of shapes that only rotations leave in place -------------------------------
 
@@ -128,9 +133,8 @@ Index smallest_previous_diagonal(const MStepProblem& problem);
 using LevelSolver = void (*)(MStepProblem& problem, double level, void* state);
 
 // Run `solve` at level 0 or, where that violates Sigma_k >= F, at the smallest level that does not.
-// `maximise` is the M step of the shape. What is guaranteed is said at the definition.
-void solve_above_floor(MStepProblem& problem, LevelSolver solve, void* state,
-                       void (*maximise)(MStepProblem&));
+// What is guaranteed is said at the definition.
+void solve_above_floor(MStepProblem& problem, LevelSolver solve, void* state);
 
 // ---- the shapes --------------------------------------------------------------------------------
 

@@ -241,6 +241,10 @@ struct CommonAxes {
             std::copy(axes, axes + size, i % 2 == 0 ? before : between);
             sweep(fresh && i == 0);
             const double now = loss();
+            if (!(now <= last)) {  // all digits of a diagonal were lost on the way
+                set_axes(i % 2 == 0 ? before : between);
+                return loss();
+            }
             if (!(last - now > std::max(p.inner_tol * p.n_total, share * (first - now)))) return now;
             last = i % 2 == 1 && p.d > 2 ? extrapolate(now) : now;
         }
@@ -342,7 +346,7 @@ void solve(MStepProblem& p, double level, void* pointer) {
     });
 }
 
-void maximise_on_common_axes(MStepProblem& p, bool equal_volume, void (*self)(MStepProblem&)) {
+void maximise_on_common_axes(MStepProblem& p, bool equal_volume) {
     const Index d = p.d, size = d * d;
     auto take = [&](Index n) { return p.workspace.take(n); };
     CommonAxes state{p, equal_volume, 0.0, take(size), take(size), take(size), take(size),
@@ -351,13 +355,14 @@ void maximise_on_common_axes(MStepProblem& p, bool equal_volume, void (*self)(MS
     for (Index k = 0; k < p.K; ++k)
         for (Index j = 0; p.live(k) && j < d; ++j)
             state.deviations[k * d + j] = std::sqrt(p.W(k)[j * (d + 1)]);
-    solve_above_floor(p, solve, &state, self);
+    solve_above_floor(p, solve, &state);
+    p.approximate = true;  // axes are read from `previous` and turned, both to rounding
 }
 
 }  // namespace
 
-void maximise_eve(MStepProblem& p) { maximise_on_common_axes(p, true, maximise_eve); }
+void maximise_eve(MStepProblem& p) { maximise_on_common_axes(p, true); }
 
-void maximise_vve(MStepProblem& p) { maximise_on_common_axes(p, false, maximise_vve); }
+void maximise_vve(MStepProblem& p) { maximise_on_common_axes(p, false); }
 
 }  // namespace mixtura

@@ -63,6 +63,7 @@ void maximise_vvv(MStepProblem& p) {
     bool any = false;
     for (Index k = 0; k < p.K; ++k) any |= p.live(k) && low[k] != 0.0;
     if (!any) return;
+    p.approximate = true;
     const FloorFactor floor = factor_floor(p);
     each_live(p, clip_scratch(p.d), [&](Index k, double* scratch) {
         if (low[k] != 0.0) clip_to_floor(p.d, floor, p.sigma(k), scratch);
@@ -160,6 +161,7 @@ void maximise_vee(MStepProblem& p) {
     const Index previous = smallest_previous_matrix(p);
     const bool regular = solver.solve(previous);
     if (p.floor == nullptr || (regular && all_dominate(p, p.covariances))) return;
+    p.approximate = true;
     const FloorFactor floor = factor_floor(p);
     solver.floor = &floor;
     solver.solve(previous);
@@ -211,6 +213,7 @@ void maximise_evv(MStepProblem& p) {
         const bool regular = std::isfinite(log_mean[k]);
         scaled_copy(size, regular ? std::exp(log_volume - log_mean[k]) : kNaN, p.W(k), p.sigma(k));
     });
+    p.approximate = p.floor != nullptr;  // one small determinant makes others large: many digits lost
     if (p.floor == nullptr || all_dominate(p, p.covariances)) return;
     equal_volume_above_floor(p);
 }

@@ -65,7 +65,7 @@ void solve_vev(MStepProblem& p, double level, void* state) {
 
 void maximise_eev(MStepProblem& p) {
     Eigen eigen = decompose(p);
-    solve_above_floor(p, solve_eev, &eigen, maximise_eev);
+    solve_above_floor(p, solve_eev, &eigen);
 }
 
 void maximise_vev(MStepProblem& p) {
@@ -78,7 +78,7 @@ void maximise_vev(MStepProblem& p) {
         symmetric_eigen(d, copy, values, copy + d * d, p.workspace.take(eigen_scratch(d)));
         eigen.start = values;
     }
-    solve_above_floor(p, solve_vev, &eigen, maximise_vev);
+    solve_above_floor(p, solve_vev, &eigen);
 }
 
 }  // namespace mixtura

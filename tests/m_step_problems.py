@@ -149,3 +149,41 @@ def best_by_optimiser(n, W, covariances, size, rng, starts=6):
         for scale in np.linspace(0.3, 1.5, starts)
     ]
     return -min(result.fun for result in found) * n.sum()
+
+
+# -- problems as EM meets them when components collapse --------------------------------
+
+
+class Collapsing:
+    """Rounded rows, a floor far below their spread, and responsibilities to start EM from.
+
+    Some components begin with no more rows than leave their scatter singular.
+    """
+
+    def __init__(self, seed, n_rows=45):
+        rng = np.random.default_rng(seed)
+        self.K, d = int(rng.integers(2, 6)), int(rng.integers(2, 5))
+        self.rows = (5 * rng.normal(size=(n_rows, d)) @ rng.normal(size=(d, d))).round()
+        spread = np.cov(self.rows.T)
+        self.floor = 10 ** rng.uniform(-8, -5) * (np.diag(np.diag(spread)) if seed % 2 else spread)
+        few = int(rng.integers(1, self.K))
+        sizes = rng.integers(2, d + 2, size=few)
+        labels = rng.integers(few, self.K, size=n_rows)
+        labels[: sizes.sum()] = np.repeat(np.arange(few), sizes)
+        self.start = 0.99 * np.eye(self.K)[labels] + 0.01 / self.K
+
+    def moments(self, R):
+        """Weights, means and scatters about them."""
+        n = R.sum(axis=0)
+        means = R.T @ self.rows / n[:, None]
+        deviations = self.rows - means[:, None]
+        return n, means, np.einsum("ik,kij,kil->kjl", R, deviations, deviations)
+
+    def responsibilities(self, n, means, sigma):
+        """E step."""
+        whitened = np.linalg.solve(
+            np.linalg.cholesky(sigma), (self.rows - means[:, None]).transpose(0, 2, 1)
+        )
+        logs = np.log(n) - 0.5 * (np.linalg.slogdet(sigma)[1] + (whitened**2).sum(axis=1).T)
+        R = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return R / R.sum(axis=1, keepdims=True)

@@ -10,12 +10,14 @@ from mixtura import _kernel
 from tests.m_step_problems import (
     ALL,
     ROTATIONS_ONLY,
+    Collapsing,
     Parametrisation,
     best_by_optimiser,
     full,
     geometry_of,
     maximise,
     objective,
+    own,
     problem,
     rotations,
     statistics,
@@ -195,3 +197,24 @@ def test_steps_along_a_moving_problem_never_go_down(shape):
             assert objective(n, W, new) >= before - 1e-10 * abs(before)
             assert least_ratio(new, F) >= 1 - 1e-9
             previous = new
+
+
+@pytest.mark.parametrize("shape", ALL)
+def test_steps_of_em_never_go_down_while_components_collapse(shape):
+    """Components of few rows, near and on the floor: no step ends below where it came from."""
+    for seed in range(40):
+        data = Collapsing(seed)
+        floor = own(shape, data.floor[None])[0] if geometry_of(shape) > 1 else data.floor
+        R, previous = data.start, None
+        for _ in range(20):
+            n, means, W = data.moments(R)
+            if n.min() < 1e-3:
+                break
+            sigma = maximise(shape, n, W, previous=previous, floor=floor)
+            if previous is not None:
+                before, after = objective(n, W, previous), objective(n, W, sigma)
+                condition = max(np.linalg.cond(previous).max(), np.linalg.cond(sigma).max())
+                rounding = np.finfo(float).eps * condition * n.sum()  # of a stored covariance
+                assert after >= before - 1e-10 * abs(before) - rounding
+            previous = sigma
+            R = data.responsibilities(n, means, sigma)
