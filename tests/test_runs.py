@@ -22,6 +22,7 @@ from mixtura.families.runs import CONVERGED, DEGENERATE, FELL, MAX_ITER, Folds, 
 from mixtura.prepare import prepare
 from mixtura.start import from_partition, one_hot, partitions, rank, whitened
 from mixtura.stopping import Aitken
+from tests import reference
 from tests.cases import SHAPES
 
 ALONE = Local(1)
@@ -276,6 +277,19 @@ def test_the_rule_of_aitken_is_the_same_in_both_routes():
     assert counts == sorted(set(counts))
     assert stopping.NEGLIGIBLE == _kernel.NEGLIGIBLE_GAIN
     assert FELL not in runs.status
+
+
+@pytest.mark.parametrize("shape", ["VVE", "EVE", "EVV"])
+def test_no_run_falls_where_components_collapse_onto_the_floor(shape):
+    """Forty irises of one species in up to five groups: some end with two or three flowers."""
+    iris = reference.load("iris")
+    for name in ("setosa", "versicolor", "virginica"):
+        for fold in range(3):
+            own = iris.X[iris.labels == name][np.arange(50) % 5 != fold]
+            labels, sizes = groups_of(own, None, [3, 4, 5], SEEDS, 10, key=100 * fold)
+            runner = ready(own, shape).runner()
+            runs = runner.from_partitions(own, None, labels, sizes, Limits(1000, 1e-8), 1)
+            assert FELL not in runs.status
 
 
 def test_a_ridge_keeps_to_the_block_route():
