@@ -488,10 +488,30 @@ def test_shapes_help_each_other_to_starts():
     gains = together.table.log_likelihood.to_numpy() - apart
     assert (gains > -0.01).mean() >= 0.95
     assert (gains > 0.5).sum() >= 3
-    one_start = select(X, range(1, 7), shapes, n_starts=1).table.log_likelihood
-    more = together.table.log_likelihood - one_start
-    assert (more > -0.01).mean() >= 0.9
-    assert more.sum() > 10
+
+
+def test_more_starts_win_on_the_whole():
+    """Many cells reach the best with one start already; now and then a detour does better."""
+    X = reference.load("diabetes").X
+    three, one = [
+        select(X, range(1, 8), "all", n_starts=n).table.log_likelihood.to_numpy() for n in (3, 1)
+    ]
+    gains = (three - one)[np.isfinite(three) & np.isfinite(one)]
+    assert len(gains) >= 90
+    assert (gains > -0.01).mean() >= 0.75
+    assert gains.sum() > 10
+
+
+def test_the_corrected_diabetes():
+    """An area of 45 in row 104 is a slip for 455; there mclust's default search misses VVE, 4."""
+    X = reference.load("diabetes").X.copy()
+    assert X[103].tolist() == [75.0, 45.0, 392.0]
+    X[103, 1] = 455.0
+    found = select(X, range(1, 7), "all")
+    cells = {(row.model.covariance, row.n_components): row for row in found.candidates.rows}
+    fit = cells["VVE", 4]
+    assert bic(fit.log_likelihood, fit.n_free, len(X)) <= 4740.2
+    assert found.table.bic.min() <= 4740.2
 
 
 @pytest.mark.slow
@@ -510,4 +530,4 @@ def test_the_tables_of_mclust():
                     missed.append((name, fit.model, fit.n_components))
         assert found.table.bic.min() <= -data.best_bic.bic + 1e-3, name
     assert counted > 600
-    assert len(missed) <= 0.04 * counted, missed
+    assert len(missed) <= 0.03 * counted, missed

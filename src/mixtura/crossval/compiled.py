@@ -1,8 +1,8 @@
-"""Compiled runs of many candidates on rows in memory: families help each other to good starts.
+"""Compiled runs of many candidates on rows in memory: they help each other to good starts.
 
-A good partition of the rows for one family is mostly a good start for others. So after the
-first runs of all families each candidate starts again from what the best of the others found
-with as many components, and the best run of all counts.
+A good partition of the rows for one candidate is mostly a good start for others. So after the
+first runs of all each candidate starts again from what others found (`mixtura.crossval.exchange`),
+and the best run of all counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mixtura.criteria import bic
+from mixtura.crossval.exchange import Exchange
 from mixtura.crossval.held_rows import HeldRows
 from mixtura.crossval.splits import Cut, cut_seed
 from mixtura.crossval.trials import Cell, Search, Trial
@@ -23,17 +23,26 @@ from mixtura.executor import Executor
 from mixtura.families.runs import CONVERGED, DEGENERATE, Folds, Ints, Limits, Runner, Runs
 from mixtura.mixture import Mixture
 from mixtura.start import SHORT_STEPS, partitions
-from mixtura.start.batch import FINAL_INNER, ROUGH_INNER
+from mixtura.start.batch import FINAL_INNER, ROUGH_INNER, added
 from mixtura.stats import Array
 
 #: Runs of each cell that go on after a few steps.
 POLISHED = 2
 
-#: How often families exchange what they found.
+#: How often candidates exchange what they found.
 EXCHANGES = 2
 
-#: For each number of components partitions with their merits: on a bound or not, BIC, family.
-Pool = dict[int, list[tuple[tuple[int, float, int], Ints]]]
+#: Families of the same size that each candidate hears of.
+N_DONORS = 3
+
+#: How many times what it gained in its last steps a run is trusted to gain yet.
+TRUST = 4.0
+
+#: Runs that go on where all known ones end on a bound.
+N_REGULAR = 3
+
+#: Runs that are so close, in nats, have met in one optimum.
+SLACK = 1e-3
 
 #: No partitions at all.
 NO_LABELS = np.zeros((0, 0), dtype=np.int32), np.zeros(0, dtype=np.int32)
@@ -116,24 +125,23 @@ class CompiledTrials:
         began = time.perf_counter()
         starts = {cut: self._partitions(cut) for cut in cuts}
         found = self._each(lambda f: self._tried(f, round_, starts, POLISHED))
+        exchanges = {cut: self._exchange(cut) for cut in cuts}
         for _ in range(EXCHANGES):
-            found = self._exchanged(found, round_, cuts)
+            found = self._exchanged(found, round_, exchanges)
         ended = self._each(lambda f: self._ended(f, round_, found[f]))
         trials = {cell: trial for own in ended.values() for cell, trial in own.items()}
         return _with_seconds(trials, time.perf_counter() - began)
 
     def _exchanged(
-        self, found: dict[int, Batch | None], round_: int, cuts: list[Cut]
+        self, found: dict[int, Batch | None], round_: int, exchanges: Mapping[Cut, Exchange]
     ) -> dict[int, Batch | None]:
-        """The best runs, after others from what the best of other families found."""
-        n_donors = len(self.search.methods) // 2
-        if not n_donors or sum(batch is not None for batch in found.values()) < 2:
-            return found
-        pools = {cut: self._pool(found, cut) for cut in cuts}
+        """The best runs, after others from what fits of other families and sizes offer."""
+        for cut, exchange in exchanges.items():
+            exchange.hear(_of_fold(found, cut.fold))
 
         def again(f: int) -> Batch | None:
-            own = {cut: _donated(pool, f, n_donors) for cut, pool in pools.items()}
-            return _better(found[f], self._tried(f, round_, own, 1))
+            offers = {cut: exchange.offers(f) for cut, exchange in exchanges.items()}
+            return _better(found[f], self._tried(f, round_, offers, 1, found[f]))
 
         return self._each(again)
 
@@ -149,32 +157,48 @@ class CompiledTrials:
             pool.shutdown(cancel_futures=True)
 
     def _tried(
-        self, f: int, round_: int, starts: Mapping[Cut, tuple[Ints, Ints]], n_polished: int
+        self,
+        f: int,
+        round_: int,
+        starts: Mapping[Cut, tuple[Ints, Ints]],
+        n_polished: int,
+        known: Batch | None = None,
     ) -> Batch | None:
         """The best run of each cell, from partitions: a few steps of all, the best of them go on.
 
-        They go on until they can be compared. None where nothing could be run.
+        They go on until they can be compared, as long as they may still overtake those that
+        are known. None where nothing could be run.
         """
-        runner, limits = (
-            self.runners[f],
-            Limits(min(SHORT_STEPS, self.search.max_iter), 0.0, ROUGH_INNER),
-        )
         parts, left_out = [], []
         for cut, (labels, sizes) in starts.items():
             if not len(sizes):
                 continue
-            rows, w = self._sample(cut)
-            runs = runner.from_partitions(rows, w, labels, sizes, limits, self.n_threads)
-            order = runs.ranked()
-            order = order[runs.status[order] != DEGENERATE]
-            chosen = [order[sizes[order] == size][:n_polished] for size in self.search.sizes]
-            parts.append(runs.take(np.concatenate(chosen)))
-            left_out.append(np.full(len(parts[-1]), cut.fold, dtype=np.int32))
-        if not any(map(len, parts)):
+            runs, gains = self._begun(f, cut, labels, sizes)
+            chosen = _promising(runs, gains, _goals(known, cut.fold), n_polished)
+            if len(chosen):
+                parts.append(runs.take(chosen))
+                left_out.append(np.full(len(chosen), cut.fold, dtype=np.int32))
+        if not parts:
             return None
         runs = Runs.joined(parts)
         batch = Batch(runs, np.concatenate(left_out), runs.n_iter)
         return self._onward(f, round_, batch, self.search.rough_tol).best()
+
+    def _begun(self, f: int, cut: Cut, labels: Ints, sizes: Ints) -> tuple[Runs, Array]:
+        """A few steps from partitions, and what each run gained in the second half of them.
+
+        Degenerate runs are left out.
+        """
+        rows, w = self._sample(cut)
+        runner, steps = self.runners[f], min(SHORT_STEPS, self.search.max_iter)
+        limits = Limits(steps - steps // 2, 0.0, ROUGH_INNER)
+        half = runner.from_partitions(rows, w, labels, sizes, limits, self.n_threads)
+        half = half.take(np.flatnonzero(half.status != DEGENERATE))
+        if not len(half):
+            return half, half.objective
+        limits = limits._replace(max_iter=steps // 2)
+        runs = added(half, runner.onward(half, rows, w, limits, self.n_threads))
+        return runs, runs.objective - half.objective
 
     def _onward(self, f: int, round_: int, batch: Batch, tol: float) -> Batch:
         folds = None
@@ -186,8 +210,11 @@ class CompiledTrials:
             batch.runs, self.rows.X, self.rows.w, limits, self.n_threads, folds
         )
         family = self.search.families[f][self.search.sizes[0]]
-        near = [family.near_boundary(runs.mixture(j)[1]).sum() for j in range(len(runs))]
-        runs = replace(runs, n_boundary=np.array(near, dtype=np.int32))
+        # one for each component, or for each run whose components share what is bounded
+        near = np.asarray(family.near_boundary(runs.params), dtype=np.int32)
+        if len(near) == len(runs.weights):
+            near = np.add.reduceat(near, np.cumsum(runs.sizes) - runs.sizes, dtype=np.int32)
+        runs = replace(runs, n_boundary=near)
         return Batch(runs, batch.left_out, batch.n_iter + runs.n_iter)
 
     def _ended(self, f: int, round_: int, batch: Batch | None) -> dict[Cell, Trial]:
@@ -225,39 +252,50 @@ class CompiledTrials:
         seed = cut_seed(self.search.seed, cut)
         return partitions(rows, weights, sizes, self.search.methods, seed, self.n_threads)
 
-    def _pool(self, found: Mapping[int, Batch | None], cut: Cut) -> Pool:
-        """Partitions of a cut's rows by the best runs, for each size the best by BIC first."""
-        rows, w = self._sample(cut)
-        mass = float(len(rows) if w is None else w.sum())
-        pool: Pool = {}
-        for f, batch in found.items():
-            if batch is None:
-                continue
-            for j in np.flatnonzero(batch.left_out == cut.fold).tolist():
-                size = int(batch.runs.sizes[j])
-                if size == 1:
-                    continue
-                mixture = Mixture(self.search.families[f][size], *batch.runs.mixture(j))
-                value = bic(float(batch.runs.objective[j]), mixture.n_free, mass)
-                labels = mixture.predict(rows).astype(np.int32)
-                merit = (int(batch.runs.n_boundary[j] > 0), value, f)
-                pool.setdefault(size, []).append((merit, labels))
-        for entries in pool.values():
-            entries.sort(key=lambda entry: entry[0])
-        return pool
+    def _exchange(self, cut: Cut) -> Exchange:
+        search = self.search
+        seed = cut_seed(search.seed, cut)
+        return Exchange(*self._sample(cut), search.families, search.sizes, N_DONORS, seed)
 
 
-def _donated(pool: Pool, f: int, n_donors: int) -> tuple[Ints, Ints]:
-    """The best partitions of each size that come from other families, and their sizes."""
-    own = [
-        (labels, size)
-        for size, entries in pool.items()
-        for _, labels in [entry for entry in entries if entry[0][2] != f][:n_donors]
-    ]
-    if not own:
-        return NO_LABELS
-    labels, sizes = zip(*own, strict=True)
-    return np.array(labels), np.array(sizes, dtype=np.int32)
+def _goals(known: Batch | None, fold: int) -> dict[int, tuple[int, float]]:
+    """Components on a bound and objective of the known run of each size."""
+    if known is None:
+        return {}
+    return {
+        int(known.runs.sizes[j]): (int(known.runs.n_boundary[j]), float(known.runs.objective[j]))
+        for j in np.flatnonzero(known.left_out == fold)
+    }
+
+
+def _promising(
+    runs: Runs, gains: Array, goals: Mapping[int, tuple[int, float]], n_polished: int
+) -> Ints:
+    """Runs that go on: the best of each size that may still overtake, and are not the same."""
+    chosen: dict[int, list[int]] = {}
+    reach = runs.objective + TRUST * np.maximum(gains, 0.0)
+    for j in runs.ranked().tolist():
+        size, value = int(runs.sizes[j]), runs.objective[j]
+        bounded, goal = goals.get(size, (0, -np.inf))
+        own = chosen.setdefault(size, [])
+        if (
+            runs.status[j] != DEGENERATE
+            and (reach[j] > goal + SLACK or bounded > runs.n_boundary[j])
+            and len(own) < (N_REGULAR if bounded else n_polished)
+            and all(abs(value - runs.objective[i]) > SLACK for i in own)
+            and (not own or reach[j] > runs.objective[own[0]])
+        ):
+            own.append(j)
+    return np.array([j for own in chosen.values() for j in own], dtype=np.int32)
+
+
+def _of_fold(found: Mapping[int, Batch | None], fold: int) -> dict[int, Runs]:
+    """The runs of one fold."""
+    return {
+        f: batch.runs.take(np.flatnonzero(batch.left_out == fold))
+        for f, batch in found.items()
+        if batch is not None
+    }
 
 
 def _better(one: Batch | None, other: Batch | None) -> Batch | None:

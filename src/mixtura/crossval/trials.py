@@ -19,7 +19,7 @@ from mixtura.weighting import FREE, Weighting
 REFUSED = (MixturaError, linalg.LinAlgError)
 
 #: Runs are told apart when they could still gain this much, in nats per unit of weight.
-ROUGH_TOL = 1e-4
+ROUGH_TOL = 3e-4
 
 
 class Cell(NamedTuple):

@@ -22,8 +22,8 @@ from mixtura.start import portfolio
 from mixtura.stopping import Aitken
 from mixtura.weighting import find_weighting
 
-#: Starts of each fit.
-N_STARTS = 10
+#: Fresh starts of each fit; others are made of what other fits found.
+N_STARTS = 3
 
 #: The chosen model is fitted on until it could gain no more than this, in nats per row.
 FINAL_TOL = 1e-8
@@ -96,10 +96,11 @@ def select(
         Mixing weights: estimated, all equal, or with a Dirichlet prior.
     start : str, default="auto"
         See `fit_mixture`.
-    n_starts : int, default=10
-        Starts of every fit; the best run counts. Half as many more are taken from the best
-        other shapes with as many components. One start for each fit, by agglomeration, is
-        the fastest search.
+    n_starts : int, default=3
+        Fresh starts of every fit; the best run counts. Gaussian fits start again from what
+        others found: the best other shapes with as many components, the same shape with one
+        component fewer, split, and with one more, two of them merged. One fresh start for
+        each fit, by agglomeration, is the fastest search.
     tol : float, optional
         Runs end when the projected remaining gain is below this, in nats per row. Default:
         0.003 nats over all rows, but from 1e-7 to 1e-5 per row. The chosen model is fitted

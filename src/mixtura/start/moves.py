@@ -68,15 +68,22 @@ def split_starts(
 
 
 def splits(
-    mixture: Mixture, X: Array, w: Array, n_splits: int, seed: int, Z: Array | None = None
+    mixture: Mixture,
+    X: Array,
+    w: Array,
+    n_splits: int,
+    seed: int,
+    Z: Array | None = None,
+    R: Array | None = None,
 ) -> Ints:
     """Partitions (J, n) with one component more: each splits one of the widest, at most so many.
 
-    `Z` are the rows in whitened space, if they are at hand.
+    `Z` are the rows in whitened space and `R` their responsibilities, if they are at hand.
     """
     if Z is None:
         Z = np.ascontiguousarray(whitened(mixture.family.start_features(X), w))
-    R = mixture.responsibilities(X)
+    if R is None:
+        R = mixture.responsibilities(X)
     hard = R.argmax(axis=1)
     new = mixture.n_components - mixture.family.n_fixed  # fixed components stay the last ones
     hard[hard >= new] += 1
@@ -86,6 +93,20 @@ def splits(
         if labels is not None:
             result.append(labels)
     return np.array(result, dtype=np.int32).reshape(-1, len(X))
+
+
+def merged(mixture: Mixture, w: Array, n_merges: int, R: Array) -> Ints:
+    """Partitions (J, n) with one component fewer, from responsibilities R (n, K).
+
+    Each merges one of the pairs that share most rows, at most `n_merges` of them.
+    """
+    hard = R.argmax(axis=1)
+    free = R[:, : mixture.n_components - mixture.family.n_fixed]
+    result = []
+    for i, j in _overlapping(free, w)[:n_merges]:
+        labels = np.where(hard == j, i, hard)
+        result.append(labels - (labels > j))
+    return np.array(result, dtype=np.int32).reshape(-1, len(R))
 
 
 def split_and_merge(
