@@ -132,7 +132,8 @@ def _default_names(n_features: int) -> tuple[str, ...]:
 def _positions(model: Any) -> list[Column] | None:
     """Columns of an array that a fit chose among others, by the names that they got."""
     names = getattr(getattr(model, "fitted_", None), "columns", ())
-    if hasattr(model, "feature_names_in_") or names == _default_names(len(names)):
+    of_array = all(name[:1] == "x" and name[1:].isdecimal() for name in names)
+    if hasattr(model, "feature_names_in_") or names == _default_names(len(names)) or not of_array:
         return None
     return list(names) or None
 

@@ -57,10 +57,11 @@ def told_apart(
         look = limits._replace(max_iter=min(steps, limits.max_iter))
         runs = added(before, onward(before, places, look))
     gains = runs.objective - before.objective
-    leaders = best_of_cells(runs, cells)
+    leaders = best_of_cells(runs, cells, slack)
     leader = np.array([leaders.get(cell, -1) for cell in cells], dtype=np.intp)
+    could_reach = runs.objective + TRUST * gains + slack
     hopeful = (runs.status != DEGENERATE) & (
-        (runs.objective + TRUST * gains >= runs.objective[leader]) | (leader == places)
+        (could_reach >= runs.objective[leader]) | (leader == places)
     )
     places = np.flatnonzero(hopeful)
     if len(places):
