@@ -29,7 +29,7 @@ from mixtura.stats import Array
 #: Runs of each cell that go on after a few steps.
 POLISHED = 2
 
-#: How often candidates exchange what they found.
+#: How often candidates exchange what they found; not where one start each is asked for.
 EXCHANGES = 2
 
 #: Families of the same size that each candidate hears of.
@@ -126,7 +126,7 @@ class CompiledTrials:
         starts = {cut: self._partitions(cut) for cut in cuts}
         found = self._each(lambda f: self._tried(f, round_, starts, POLISHED))
         exchanges = {cut: self._exchange(cut) for cut in cuts}
-        for _ in range(EXCHANGES):
+        for _ in range(EXCHANGES if len(self.search.methods) > 1 else 0):
             found = self._exchanged(found, round_, exchanges)
         ended = self._each(lambda f: self._ended(f, round_, found[f]))
         trials = {cell: trial for own in ended.values() for cell, trial in own.items()}

@@ -99,8 +99,8 @@ def select(
     n_starts : int, default=3
         Fresh starts of every fit; the best run counts. Gaussian fits start again from what
         others found: the best other shapes with as many components, the same shape with one
-        component fewer, split, and with one more, two of them merged. One fresh start for
-        each fit, by agglomeration, is the fastest search.
+        component fewer, split, and with one more, two of them merged. With one, made by
+        agglomeration, there is nothing else: the fastest search, and the poorest.
     tol : float, optional
         Runs end when the projected remaining gain is below this, in nats per row. Default:
         0.003 nats over all rows, but from 1e-7 to 1e-5 per row. The chosen model is fitted
