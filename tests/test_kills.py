@@ -194,5 +194,5 @@ def test_a_plan_is_all_that_is_made_when_it_is_asked_for(data, tmp_path):
 
 
 def test_smaller_blocks_do_not_change_a_model(data, unbroken, tmp_path):
-    finished(fit(data, tmp_path, "--memory", "250MB"))
+    finished(fit(data, tmp_path, "--memory", "255MB"))
     assert result(tmp_path / "model") == unbroken[0]

@@ -26,7 +26,7 @@ def test_there_are_two_set_up_commands():
     assert len(commands) == 2
     assert all(command.startswith("python3 -m venv") for command in commands)
     assert "mixtura fit" in commands[0]
-    assert commands[1].rstrip().endswith("pytest")
+    assert commands[1].rstrip().endswith(".venv/bin/pytest -n 2 --dist worksteal")
 
 
 def test_the_summary_shown_is_the_one_printed():

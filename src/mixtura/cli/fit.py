@@ -183,6 +183,8 @@ def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> Da
         columns = spec_columns(spec)
     rows: Any = data[0] if len(data) == 1 else list(data)
     if rows == "-":
+        if given.get("checkpoint") is not None:
+            raise UsageError.option("--checkpoint", "standard input cannot be read a second time")
         rows = read_standard_input()
     labels, drop = given.get("labels"), given["drop"]
     if labels is not None:

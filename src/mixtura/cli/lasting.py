@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mixtura.cli.console import Console
-from mixtura.errors import UsageError
 
 if TYPE_CHECKING:
     from mixtura.executor import Executor
@@ -47,8 +46,6 @@ def executor_of(
         if path is None:
             yield executor
             return
-        if "-" in data:
-            raise UsageError.option("--checkpoint", "standard input cannot be read a second time")
         anew = given["force"] and not given.get("resumed")
         if Path(path).exists() and not anew:
             console.say(f"resuming {path}: {passes_in(path)} passes are kept")
