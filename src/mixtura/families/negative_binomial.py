@@ -106,7 +106,7 @@ class NegativeBinomial(Family[NegativeBinomialParams]):
         centre = 0.0 if previous is None else previous.mean
         mean = np.maximum(centre + shift, SMALLEST_RATE)
         excess = np.maximum(square - shift * shift, 0.0) - mean
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             by_moments = np.where(excess > 0, mean * mean / excess, GREATEST_SIZE)
             gap = np.log1p(mean * inverse) + below
         size = shape_of_gap(np.maximum(gap, 0.0), np.full(gap.shape, GREATEST_SIZE))
