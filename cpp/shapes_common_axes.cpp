@@ -35,6 +35,7 @@ constexpr int kWideLook = 8;         // angles tried in the first sweep from a f
 constexpr int kSweepsPerStart = 6;   // then the best start is polished
 constexpr Index kAllStartsUpTo = 10; // above, starts end when two of them agree
 constexpr double kAgree = 1e-8;      // nats per unit of weight
+constexpr double kAccepted = 1e-12;  // rise that is rounding, in nats per unit of weight
 constexpr double kShare = 0.05;      // between steps of EM: the next one goes on from there
 
 // Skew part of the turn that leads from axes `from` to axes `to`: its logarithm, if it is small.
@@ -241,7 +242,8 @@ struct CommonAxes {
             std::copy(axes, axes + size, i % 2 == 0 ? before : between);
             sweep(fresh && i == 0);
             const double now = loss();
-            if (!(now <= last)) {  // all digits of a diagonal were lost on the way
+            // a rise by more than rounding: all digits of a diagonal were lost on the way
+            if (!(now <= last + kAccepted * p.n_total)) {
                 set_axes(i % 2 == 0 ? before : between);
                 return loss();
             }

@@ -245,8 +245,10 @@ def _family(n_features: int, given: dict[str, Any]) -> Family[Any]:
     from mixtura.families import WithNoise
     from mixtura.families.spec import make_family, parse_family
 
-    options = {name: given[name] for name in ("prior", "covariance") if given[name] is not None}
+    options = {} if given["covariance"] is None else {"covariance": given["covariance"]}
     family = make_family(parse_family(given["family"]), n_features, **options)
+    if given["prior"] is not None:
+        family = replace(family, prior=given["prior"])
     return WithNoise(family) if given["noise"] else family
 
 
