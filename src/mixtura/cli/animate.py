@@ -21,16 +21,10 @@ from mixtura.errors import UsageError
 @click.option("-o", "--output", metavar="FILE", required=True, help="NAME.html or NAME.gif.")
 @click.option("--family", default="gaussian", show_default=True, help="What the components are.")
 @click.option("--covariance", help="Shape: full (default), tied, diag, spherical, EII ... VVV.")
-@click.option("--columns", type=options.Names(), help="Columns to use. Default: all.")
-@click.option("--drop", type=options.Names(), help="Columns to leave out.")
-@click.option("--weights", metavar="COL", help="Column of row weights.")
+@options.rows
 @click.option(
     "--show", type=options.Names(),
     help="One or two columns to show. Default: all of two, else the plane of best separation.",
-)  # fmt: skip
-@click.option(
-    "--missing", type=click.Choice(["error", "drop"]), default="error", show_default=True,
-    help="Rows with missing or infinite values: refuse them, or leave them out.",
 )  # fmt: skip
 @click.option(
     "--start", default="random_from_data", show_default=True,
@@ -40,7 +34,7 @@ from mixtura.errors import UsageError
     "--n-init", type=click.IntRange(min=1), default=5, show_default=True,
     help="Runs from starts of their own; the best one is shown.",
 )  # fmt: skip
-@click.option("--max-iter", type=click.IntRange(min=1), default=1000, show_default=True)
+@options.max_iter
 @click.option(
     "--max-points", type=click.IntRange(min=1), default=800, show_default=True,
     help="Draw at most so many rows; all are fitted.",

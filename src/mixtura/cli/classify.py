@@ -105,11 +105,7 @@ def _pairs(
     show_default=True,
     help="How to choose: BIC, or the density of rows that were left out.",
 )
-@click.option(
-    "--prior",
-    type=click.Choice(["default"]),
-    help="default: a weak conjugate prior made from the data. Left out: maximum likelihood.",
-)
+@options.prior
 @click.option(
     "--priors",
     type=ClassPriors(),
@@ -139,42 +135,11 @@ def _pairs(
     help="Rounds with other folds.",
 )
 @click.option("--no-assessment", is_flag=True, help="Fit only: no cross-validation.")
-@click.option("--columns", type=options.Names(), help="Columns to use. Default: all.")
-@click.option("--drop", type=options.Names(), help="Columns to leave out.")
-@click.option("--weights", metavar="COL", help="Column of row weights.")
-@click.option(
-    "--missing",
-    type=click.Choice(["error", "drop"]),
-    default="error",
-    show_default=True,
-    help="Rows with missing or infinite values: refuse them, or leave them out.",
-)
-@click.option(
-    "--start",
-    default="hierarchical",
-    show_default=True,
-    help="auto, kmeans, k-means++, random_from_data, hierarchical or random.",
-)
-@click.option(
-    "--n-init",
-    type=click.IntRange(min=1),
-    help="Starts of a mixture. Default: 1 for hierarchical, else 5.",
-)
-@click.option(
-    "--tol",
-    type=click.FloatRange(min=0.0),
-    default=1e-8,
-    show_default=True,
-    help="Stop when the projected remaining gain is below this, in nats per row.",
-)
-@click.option(
-    "--max-iter",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="Greatest number of iterations.",
-)
-@click.option("--strict", is_flag=True, help="Fail (exit code 5) if the fit did not converge.")
+@options.rows
+@options.start("hierarchical", "Starts of a mixture. Default: 1 for hierarchical, else 5.")
+@options.tol
+@options.max_iter
+@options.strict
 @options.seed
 @click.option("--report", metavar="HTML", help="Write a report: one page, without single rows.")
 @options.threads

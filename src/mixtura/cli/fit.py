@@ -47,59 +47,21 @@ if TYPE_CHECKING:
     "--covariance",
     help="Shape: full (default), tied, diag, spherical, or mclust's name, EII ... VVV.",
 )
-@click.option(
-    "--prior",
-    type=click.Choice(["default"]),
-    help="default: a weak conjugate prior made from the data. Left out: maximum likelihood.",
-)
-@click.option(
-    "--weighting",
-    default="free",
-    show_default=True,
-    metavar="free|equal|A",
-    help="Mixing weights: free, equal, or a Dirichlet prior of concentration A; below 1, "
-    "components without rows vanish.",
-)
+@options.prior
+@options.weighting
 @click.option(
     "--noise", is_flag=True, help="Add a component of uniform density, which takes outliers."
 )
-@click.option("--columns", type=options.Names(), help="Columns to use. Default: all.")
-@click.option("--drop", type=options.Names(), help="Columns to leave out.")
-@click.option("--weights", metavar="COL", help="Column of row weights.")
+@options.rows
 @click.option(
     "--labels",
     metavar="COL",
     help="Column of known components: whole numbers from 0, -1 or empty where unknown; "
     "or text, whose values are counted in alphabetical order.",
 )
-@click.option(
-    "--missing",
-    type=click.Choice(["error", "drop"]),
-    default="error",
-    show_default=True,
-    help="Rows with missing or infinite values: refuse them, or leave them out.",
-)
-@click.option(
-    "--start",
-    default="auto",
-    show_default=True,
-    help="auto, kmeans, k-means++, random_from_data, hierarchical or random.",
-)
-@click.option("--n-init", type=click.IntRange(min=1), help="How many starts. Default: 10.")
-@click.option(
-    "--tol",
-    type=click.FloatRange(min=0.0),
-    default=1e-8,
-    show_default=True,
-    help="Stop when the projected remaining gain is below this, in nats per row.",
-)
-@click.option(
-    "--max-iter",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="Greatest number of iterations.",
-)
+@options.start("auto", "How many starts. Default: 10.")
+@options.tol
+@options.max_iter
 @click.option(
     "--on-degenerate",
     type=click.Choice(["repair", "drop", "raise"]),
@@ -107,7 +69,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Components that are empty or collapse.",
 )
-@click.option("--strict", is_flag=True, help="Fail (exit code 5) if the fit did not converge.")
+@options.strict
 @options.seed
 @options.threads
 @options.large

@@ -64,6 +64,17 @@ def common(function: F) -> F:
     return click.pass_obj(function)  # type: ignore[return-value]
 
 
+def together(*given: Callable[[F], F]) -> Callable[[F], F]:
+    """Options as one decorator; help lists them in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(given):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -86,13 +97,76 @@ raw_text = click.option(
     help="Write text as it is: no quote before cells that a spreadsheet would run as formulas.",
 )
 
+missing = click.option(
+    "--missing",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="Rows with missing or infinite values: refuse them, or leave them out.",
+)
+
+rows = together(
+    click.option("--columns", type=Names(), help="Columns to use. Default: all."),
+    click.option("--drop", type=Names(), help="Columns to leave out."),
+    click.option("--weights", metavar="COL", help="Column of row weights."),
+    missing,
+)
+
+prior = click.option(
+    "--prior",
+    type=click.Choice(["default"]),
+    help="default: a weak conjugate prior made from the data. Left out: maximum likelihood.",
+)
+
+weighting = click.option(
+    "--weighting",
+    default="free",
+    show_default=True,
+    metavar="free|equal|A",
+    help="Mixing weights: free, equal, or a Dirichlet prior of concentration A; below 1, "
+    "components without rows vanish.",
+)
+
+
+def start(word: str, n_init: str) -> Callable[[F], F]:
+    """Which starts: the word by default, and what `n_init` says of how many."""
+    return together(
+        click.option(
+            "--start",
+            default=word,
+            show_default=True,
+            help="auto, kmeans, k-means++, random_from_data, hierarchical or random.",
+        ),
+        click.option("--n-init", type=click.IntRange(min=1), help=n_init),
+    )
+
+
+tol = click.option(
+    "--tol",
+    type=click.FloatRange(min=0.0),
+    default=1e-8,
+    show_default=True,
+    help="Stop when the projected remaining gain is below this, in nats per row.",
+)
+
+max_iter = click.option(
+    "--max-iter",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Greatest number of iterations of a run.",
+)
+
+strict = click.option(
+    "--strict", is_flag=True, help="Fail (exit code 5) if the fit did not converge."
+)
+
 dask = click.option(
     "--dask",
     metavar="ADDRESS",
     help="Work on a Dask cluster: the address of its scheduler, such as tcp://host:8786, or "
     "local:4 for four processes here. Workers need the data at the same place.",
 )
-
 
 checkpoint = click.option(
     "--checkpoint",
@@ -102,29 +176,18 @@ checkpoint = click.option(
 )
 
 
-def report(function: F) -> F:
-    """Add ``--report FILE`` and ``--no-rows``."""
-    for option in (
-        click.option("--no-rows", is_flag=True, help="The report shows no single row."),
-        click.option(
-            "--report", metavar="HTML", help="Write a report: one page, see mixtura report."
-        ),
-    ):
-        function = option(function)
-    return function
+report = together(
+    click.option("--report", metavar="HTML", help="Write a report: one page, see mixtura report."),
+    click.option("--no-rows", is_flag=True, help="The report shows no single row."),
+)
 
-
-def large(function: F) -> F:
-    """Add the options for data larger than memory."""
-    for option in (
-        click.option("--plan", is_flag=True, help="Say what a pass will cost, and stop."),
-        click.option(
-            "--memory",
-            type=Bytes(),
-            help="Memory that reading files may take, such as 1GB. Never changes results.",
-        ),
-        dask,
-        checkpoint,
-    ):
-        function = option(function)
-    return function
+large = together(
+    checkpoint,
+    dask,
+    click.option(
+        "--memory",
+        type=Bytes(),
+        help="Memory that reading files may take, such as 1GB. Never changes results.",
+    ),
+    click.option("--plan", is_flag=True, help="Say what a pass will cost, and stop."),
+)

@@ -30,13 +30,7 @@ _WHAT = "label,probabilities,uncertainty,log_density"
     "--what", type=options.Names(), default=_WHAT, show_default=True, help="What to write."
 )
 @click.option("--keep", type=options.Names(), default=None, help="Columns of DATA to copy.")
-@click.option(
-    "--missing",
-    type=click.Choice(["error", "drop"]),
-    default="error",
-    show_default=True,
-    help="Rows with missing or infinite values: refuse them, or leave them out.",
-)
+@options.missing
 @options.threads
 @options.force
 @options.raw_text

@@ -98,51 +98,18 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Hold out every fold in turn, or random parts.",
 )
-@click.option(
-    "--prior",
-    type=click.Choice(["default"]),
-    help="default: a weak conjugate prior made from the data. Left out: maximum likelihood.",
-)
-@click.option(
-    "--weighting",
-    default="free",
-    show_default=True,
-    metavar="free|equal|A",
-    help="Mixing weights: free, equal, or a Dirichlet prior of concentration A.",
-)
-@click.option("--columns", type=options.Names(), help="Columns to use. Default: all.")
-@click.option("--drop", type=options.Names(), help="Columns to leave out.")
-@click.option("--weights", metavar="COL", help="Column of row weights.")
-@click.option(
-    "--missing",
-    type=click.Choice(["error", "drop"]),
-    default="error",
-    show_default=True,
-    help="Rows with missing or infinite values: refuse them, or leave them out.",
-)
-@click.option(
-    "--start",
-    default="auto",
-    show_default=True,
-    help="auto, kmeans, k-means++, random_from_data, hierarchical or random.",
-)
-@click.option("--n-init", type=click.IntRange(min=1), help="Starts of every fit. Default: 10.")
+@options.prior
+@options.weighting
+@options.rows
+@options.start("auto", "Starts of every fit. Default: 3.")
 @click.option(
     "--tol",
     type=click.FloatRange(min=0.0),
     help="Runs end when the projected remaining gain is below this, in nats per row. Default: "
     "0.003 nats over all rows, but from 1e-7 to 1e-5 per row.",
 )
-@click.option(
-    "--max-iter",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="Greatest number of iterations of a run.",
-)
-@click.option(
-    "--strict", is_flag=True, help="Fail (exit code 5) if the chosen fit did not converge."
-)
+@options.max_iter
+@options.strict
 @options.seed
 @options.threads
 @options.large
