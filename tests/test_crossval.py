@@ -266,6 +266,18 @@ def test_cells_that_cannot_be_fitted_say_why():
         cross_validate(Poisson(1), counts, [3], folds=np.array([0, 1, 0, 1, 2]))
 
 
+def test_several_sizes_of_a_gaussian_use_compiled_runs(monkeypatch):
+    """One family for all sizes: nothing is left for the loop."""
+    looped = []
+    monkeypatch.setattr(
+        HeldTrials, "_looped", lambda self, family, size, cut: looped.append((size, cut))
+    )
+    X, _ = groups(5, 160, apart=7.0)
+    found = cross_validate(Gaussian(2), as_source(X), [1, 2, 3], n_folds=4)
+    assert not looped
+    assert np.isfinite(found.score).all()
+
+
 # -- repeated and Monte-Carlo ------------------------------------------------------------------
 
 

@@ -131,6 +131,18 @@ class Prospect:
         family.check_prior()
         return family
 
+    def ready_for(self, family: Family[Any], sizes: Sequence[int]) -> dict[int, Family[Any]]:
+        """Return a family for each size: one object, unless it has a prior, which may differ.
+
+        Raises
+        ------
+        DataError
+            The family has no density for these rows.
+        """
+        if family.prior is None and sizes:
+            return dict.fromkeys(sizes, self.ready(family, sizes[0]))
+        return {size: self.ready(family, size) for size in sizes}
+
     @cached_property
     def _profile(self) -> Profile:
         return measure(self._source, self.summary, self._executor)

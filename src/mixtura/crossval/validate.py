@@ -181,7 +181,7 @@ def cross_validate(
         raise UsageError.argument("sizes", sizes, "whole numbers >= 1")
     prospect = Prospect([family], source, max(sizes), executor)
     prospect.enough_for(max(sizes))
-    families = {size: prospect.ready(family, size) for size in sizes}
+    families = prospect.ready_for(family, sizes)
     X, w = in_memory(source)
     folding: Folding
     if folds is None:

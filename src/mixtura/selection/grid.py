@@ -137,7 +137,7 @@ class Grid:
         families: list[dict[int, Family[Any]]] = []
         for m, model in enumerate(self._asked):
             try:
-                ready = self._ready(model.family, sizes)
+                ready = self.prospect.ready_for(model.family, sizes)
             except MixturaError as problem:
                 self._problems |= dict.fromkeys(((m, size) for size in self._sizes), problem)
             else:
@@ -146,12 +146,6 @@ class Grid:
         if not families or not sizes:
             raise next(iter(self._problems.values()))
         return replace(search, families=tuple(families), sizes=tuple(sizes))
-
-    def _ready(self, family: Family[Any], sizes: list[int]) -> dict[int, Family[Any]]:
-        """The family for each size: one object, unless it has a prior that depends on the size."""
-        if family.prior is None and sizes:
-            return dict.fromkeys(sizes, self.prospect.ready(family, sizes[0]))
-        return {size: self.prospect.ready(family, size) for size in sizes}
 
     def _trials(self, cuts: list[Cut]) -> dict[Cell, Trial]:
         """All fits: of rows in memory many at a time, of others in lockstep."""
