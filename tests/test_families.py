@@ -182,6 +182,17 @@ def test_rows_of_weight_zero_are_absent_and_whole_weights_repeat_rows(case):
 
 
 @every
+def test_the_sizes_of_statistics_are_known_without_rows(case):
+    """And no warning tells that the row they come from is none of the family's."""
+    mixture, X, _ = pieces(case, 40)
+    with np.errstate(all="raise"):
+        found = case.family.statistic_sizes(mixture.n_components)
+    params = None if case.family.damped else mixture.params  # scoring begins with other statistics
+    stats = case.family.accumulate(params, X, mixture.responsibilities(X))
+    assert found == (stats.total.shape[1], len(stats.shared))
+
+
+@every
 def test_accumulate_obeys_the_same_laws(case):
     mixture, X, w = pieces(case)
     R = mixture.responsibilities(X)

@@ -17,7 +17,15 @@ from mixtura import (
     fit_mixture,
 )
 from mixtura.errors import DataError, UsageError
-from mixtura.families import Composite, CompositeParams, Gaussian, Poisson, PoissonParams
+from mixtura.families import (
+    Beta,
+    Composite,
+    CompositeParams,
+    Gamma,
+    Gaussian,
+    Poisson,
+    PoissonParams,
+)
 from mixtura.labelled import component_labels, with_component_labels
 from mixtura.source import Block
 
@@ -269,6 +277,19 @@ def test_composite_is_its_parts_side_by_side():
     arrays = found.family.to_arrays(found.params)
     again = found.family.from_arrays(arrays)
     np.testing.assert_array_equal(found.family.log_density(again, X), density)
+
+
+def test_parts_on_the_unit_interval_and_beyond_zero():
+    """A beta part has no density at one, where nothing may be asked of it either."""
+    X = np.random.default_rng(7).beta(2.0, 3.0, size=(80, 1))
+    groups = np.repeat([0, 1], 40)
+    family = Composite(1, (Beta(1), Gamma(1)), (1, 1))
+    with np.errstate(all="raise"):
+        found = estimate(family, as_source(X, labels=groups), 2)
+    for own, alone, k in zip(found.params.parts, (Beta(1), Gamma(1)), (0, 1), strict=True):
+        truth = estimate(alone, as_source(X[groups == k]), 1).params
+        for a, b in zip(own, truth, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
 def test_em_over_different_families_never_falls_and_accelerates():

@@ -288,6 +288,16 @@ class Family(ABC, Generic[P]):
         """Typical size of each of the `size` entries of a statistic per row."""
         return np.ones(size)
 
+    def statistic_sizes(self, n_components: int = 1) -> tuple[int, int]:
+        """Sizes of a component's own statistics and of the shared ones, as a first pass has them.
+
+        They are those of a row without weight, all halves: where the density is zero there, the
+        statistic must be finite yet.
+        """
+        row = np.full((1, self.n_features), 0.5)
+        none = self.accumulate(None, row, np.zeros((1, n_components)))
+        return none.total.shape[1], len(none.shared)
+
     def at_boundary(self, params: P) -> BoolArray:
         """Tell which components sit on a bound that keeps the likelihood finite, (K,)."""
         return np.zeros(len(self.mean(params)), dtype=bool)

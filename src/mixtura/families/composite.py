@@ -314,13 +314,9 @@ class Composite(Family[CompositeParams]):
 
     @cached_property
     def _widths(self) -> tuple[tuple[int, int], ...]:
-        """Sizes of each part's own statistics and of its shared ones: from a row without weight."""
-        row = np.ones((1, self.n_features))
-        none = [
-            part.accumulate(None, row, np.zeros((1, size)))
-            for part, size in zip(self.parts, self.sizes, strict=True)
-        ]
-        return tuple((stats.total.shape[1], len(stats.shared)) for stats in none)
+        """Sizes of each part's own statistics and of its shared ones."""
+        pairs = zip(self.parts, self.sizes, strict=True)
+        return tuple(part.statistic_sizes(size) for part, size in pairs)
 
     def _with(self, params: CompositeParams) -> Iterator[tuple[Family[Any], Any]]:
         return zip(self.parts, params.parts, strict=True)

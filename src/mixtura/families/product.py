@@ -392,12 +392,8 @@ class Product(Family[NamedArrays]):
 
     @cached_property
     def _sizes(self) -> tuple[tuple[int, int], ...]:
-        """Sizes of each part's own statistics and of its shared ones: from a row without weight."""
-        none = [
-            part.family.accumulate(None, np.full((1, len(part.columns)), 0.5), np.zeros((1, 1)))
-            for part in self.parts
-        ]
-        return tuple((stats.total.shape[1], len(stats.shared)) for stats in none)
+        """Sizes of each part's own statistics and of its shared ones."""
+        return tuple(part.family.statistic_sizes() for part in self.parts)
 
     def _params(self, arrays: list[Array]) -> NamedArrays:
         return NamedArrays(self._names, arrays)
