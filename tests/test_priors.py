@@ -13,6 +13,7 @@ from scipy import optimize, stats
 from mixtura import (
     Gaussian,
     GaussianMixture,
+    Local,
     Mixture,
     MixtureModel,
     Poisson,
@@ -37,6 +38,8 @@ from mixtura.families import (
     PseudoRows,
 )
 from mixtura.families.priors import find_prior
+from mixtura.prepare import Prospect
+from mixtura.selection.counting import Counting
 from mixtura.weighting import FREE
 from tests.cases import CASES, SHAPES, full_covariances
 from tests.contract import jacobian
@@ -334,6 +337,19 @@ def test_the_default_prior_of_counts_is_one_row_of_the_mean():
     fitted = fit_mixture(Poisson(2, prior="default"), as_source(X), 2, max_iter=3)
     assert fitted.mixture.family.prior.count == 1.0
     np.testing.assert_allclose(fitted.mixture.family.prior.total, X.mean(axis=0), rtol=1e-13)
+
+
+def test_default_priors_for_all_sizes_are_of_one_pass():
+    X = as_source(np.random.default_rng(2).poisson(3.0, size=(25, 2)).astype(float))
+    families = [Poisson(2, prior="default"), Gaussian(2, prior="default")]
+    executor = Counting(Local(1))
+    prospect = Prospect(families, X, 4, executor)
+    for family, n_needed in zip(families, (1, 3), strict=True):  # two for the profile
+        before = executor.n_passes
+        ready = prospect.ready_for(family, [1, 2, 3, 4])
+        assert executor.n_passes - before == n_needed
+        for size in (1, 4):
+            assert ready[size].prior == Prospect([family], X, 4, Local(1)).ready(family, size).prior
 
 
 def test_a_column_without_events_has_a_rate_under_a_prior():

@@ -16,7 +16,7 @@ from mixtura.executor import Executor
 from mixtura.families import Family, Profile
 from mixtura.profile import measure, warn_if_collinear
 from mixtura.source import Block, DataSource, Look, Summary, concluded, look_at
-from mixtura.stats import Array, IntArray
+from mixtura.stats import Array, IntArray, Stats
 
 
 def prepare(
@@ -82,6 +82,7 @@ class Prospect:
     ) -> None:
         self._source, self._executor = source, executor
         self._families = tuple(families)
+        self._whole: dict[int, Stats] = {}  # statistics of all rows, by the place of a family
         task = partial(first_look, self._families, n_components, source.whole)
         look = executor.reduce(task, source)
         self.summary = concluded(look.rows, source)
@@ -108,28 +109,11 @@ class Prospect:
         DataError
             The family has no density for these rows.
         """
-        source, summary = self._source, self.summary
         place = next(i for i, own in enumerate(self._families) if own is family)
         outside = self._outside[place]
         if outside is not None:
-            raise _outside(family, source, *outside)
-        profile = None
-        family = family.ranged(*_range(source, summary))
-        if family.needs_profile:
-            if summary.n_positive < 2:
-                raise DataError.one_row()
-            if family.needs_spread:
-                _refuse_constant(family, source, summary)
-            profile = self._profile
-            if family.needs_spread and summary.n_positive > source.n_features:
-                self._collinear(np.flatnonzero(family.spread_columns))
-            family = family.adapted(profile)
-        if family.prior == "default":
-            task = partial(known_stats, family, None, 1, None)
-            whole = self._executor.reduce(task, source)
-            family = replace(family, prior=family.default_prior(profile, whole, n_components))
-        family.check_prior()
-        return family
+            raise _outside(family, self._source, *outside)
+        return self._with_prior(place, *self._adapted(family), n_components)
 
     def ready_for(self, family: Family[Any], sizes: Sequence[int]) -> dict[int, Family[Any]]:
         """Return a family for each size: one object, unless it has a prior, which may differ.
@@ -142,6 +126,35 @@ class Prospect:
         if family.prior is None and sizes:
             return dict.fromkeys(sizes, self.ready(family, sizes[0]))
         return {size: self.ready(family, size) for size in sizes}
+
+    def _adapted(self, family: Family[Any]) -> tuple[Family[Any], Profile | None]:
+        """The family with range, place and scale of the rows; the profile, if it wants one."""
+        source, summary = self._source, self.summary
+        profile = None
+        family = family.ranged(*_range(source, summary))
+        if family.needs_profile:
+            if summary.n_positive < 2:
+                raise DataError.one_row()
+            if family.needs_spread:
+                _refuse_constant(family, source, summary)
+            profile = self._profile
+            if family.needs_spread and summary.n_positive > source.n_features:
+                self._collinear(np.flatnonzero(family.spread_columns))
+            family = family.adapted(profile)
+        return family, profile
+
+    def _with_prior(
+        self, place: int, family: Family[Any], profile: Profile | None, n_components: int
+    ) -> Family[Any]:
+        """The family with its prior, which may depend on the number of components."""
+        if family.prior == "default":
+            if place not in self._whole:  # one pass for all numbers of components
+                task = partial(known_stats, family, None, 1, None)
+                self._whole[place] = self._executor.reduce(task, self._source)
+            prior = family.default_prior(profile, self._whole[place], n_components)
+            family = replace(family, prior=prior)
+        family.check_prior()
+        return family
 
     @cached_property
     def _profile(self) -> Profile:
