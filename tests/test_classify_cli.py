@@ -384,3 +384,21 @@ def test_categories_keep_their_names_from_classify_to_predict(tmp_path):
     assert model.levels_ == {"colour": ("blue", "green", "red")}
     expected = mixtura.load(path).predict_proba(frame)
     np.testing.assert_allclose(model.predict_proba(frame), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("command", "first", "second"),
+    [
+        (("classify", "--target", "label"), "-o", "--report"),
+        (("fit", "--columns", "Petal.Length"), "-o", "--report"),
+        (("fit", "--columns", "Petal.Length"), "--labelled", "--checkpoint"),
+        (("select", "--columns", "Petal.Length"), "--table", "--report"),
+    ],
+)
+def test_one_file_for_two_things_is_refused_before_the_work(command, first, second, tmp_path):
+    target = tmp_path / "a.html"
+    result = run(*command, IRIS, first, target, second, target)
+    assert result.exit_code != 0
+    assert "E106" in result.stderr
+    assert f"{first}, {second}: both name the same file" in result.stderr
+    assert list(tmp_path.iterdir()) == []

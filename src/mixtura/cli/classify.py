@@ -12,6 +12,7 @@ import click
 from mixtura.cli import options
 from mixtura.cli.console import Console
 from mixtura.cli.select import Sizes
+from mixtura.cli.targets import check_targets
 from mixtura.errors import DataError, NotConvergedError, UsageError
 
 if TYPE_CHECKING:
@@ -154,14 +155,11 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
     """
     from mixtura import describe, modelfile
     from mixtura.classify import cross_classify
-    from mixtura.cli.report import checked_report, say_saved, settings_of
+    from mixtura.cli.report import say_saved, settings_of
 
-    if given["output"] is not None:
-        if given["output"] == "-":
-            raise UsageError.option("-o", "a file is needed here; predict writes to -")
-        modelfile.check_target(given["output"], force=given["force"])
-    if given["report"] is not None:
-        modelfile.check_target(checked_report(given["report"]), force=given["force"])
+    if given["output"] == "-":
+        raise UsageError.option("-o", "a file is needed here; predict writes to -")
+    check_targets(given, "output")
     with console.listening() as notes:
         source, classes = _opened(console, data, given)
         spec = _spec(source, classes, given)

@@ -12,6 +12,7 @@ import click
 
 from mixtura.cli import options
 from mixtura.cli.console import Console
+from mixtura.cli.targets import check_targets
 from mixtura.errors import NotConvergedError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
     from mixtura.cli.lasting import executor_of
     from mixtura.cli.report import write_report
 
-    _check_targets(given)
+    if "-" in (given["output"], given["labelled"]):
+        raise UsageError.option("-o, --labelled", "a file is needed here; predict writes to -")
+    check_targets(given, "output", "labelled")
     with console.listening() as notes:
         source = opened(console, data, given)
         with executor_of(console, "fit", data, given) as executor:
@@ -111,24 +114,6 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
         write_report(console, fitted, source, data, given)
     if console.as_json:
         console.document(facts)
-
-
-def _check_targets(given: dict[str, Any]) -> None:
-    """Refuse what would fail after the fit."""
-    from mixtura.cli.report import checked_report
-    from mixtura.modelfile import check_target
-
-    targets = [given[name] for name in ("output", "labelled") if given[name] is not None]
-    if given.get("report") is not None:
-        targets.append(checked_report(given["report"]))
-    for target in targets:
-        if target == "-":
-            raise UsageError.option("-o, --labelled", "a file is needed here; predict writes to -")
-        check_target(target, force=given["force"])
-    own = given["checkpoint"]
-    places = [Path(one).absolute() for one in (*targets, own) if one is not None]
-    if len(set(places)) < len(places):
-        raise UsageError.option("-o, --labelled, --checkpoint", "two of them name the same file")
 
 
 def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> DataSource:

@@ -10,6 +10,7 @@ import click
 
 from mixtura.cli import options
 from mixtura.cli.console import Console
+from mixtura.cli.targets import check_targets
 from mixtura.errors import NotConvergedError, UsageError
 
 if TYPE_CHECKING:
@@ -133,7 +134,11 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
     from mixtura.cli.lasting import executor_of
     from mixtura.cli.report import write_report
 
-    _check_targets(console, given)
+    if given["output"] == "-":
+        raise UsageError.option("-o", "a file is needed here")
+    if given["table"] == "-" and console.as_json:
+        raise UsageError.option("--table", "--json writes to standard output too; name a file")
+    check_targets(given, "output", "table")
     with console.listening() as notes:
         source = opened(console, data, given)
         with executor_of(console, "select", data, given) as executor:
@@ -152,26 +157,6 @@ def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
         write_report(console, selection.fitted, source, data, given, selection=selection)
     if console.as_json:
         console.document(facts)
-
-
-def _check_targets(console: Console, given: dict[str, Any]) -> None:
-    """Refuse what would fail after the fits."""
-    from mixtura.cli.report import checked_report
-    from mixtura.modelfile import check_target
-
-    if given["output"] == "-":
-        raise UsageError.option("-o", "a file is needed here")
-    if given["table"] == "-" and console.as_json:
-        raise UsageError.option("--table", "--json writes to standard output too; name a file")
-    targets = [given[name] for name in ("output", "table") if given[name] not in (None, "-")]
-    if given.get("report") is not None:
-        targets.append(checked_report(given["report"]))
-    for target in targets:
-        check_target(target, force=given["force"])
-    own = given["checkpoint"]
-    places = [Path(one).absolute() for one in (*targets, own) if one is not None]
-    if len(set(places)) < len(places):
-        raise UsageError.option("-o, --table, --checkpoint", "two of them name the same file")
 
 
 def _selected(source: DataSource, given: dict[str, Any], executor: Executor) -> Selection:
