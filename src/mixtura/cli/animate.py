@@ -9,6 +9,7 @@ import click
 
 from mixtura.cli import options
 from mixtura.cli.console import Console
+from mixtura.cli.rows import rows_of
 from mixtura.errors import UsageError
 
 
@@ -53,21 +54,19 @@ def command(
     """
     from mixtura.executor import Local
     from mixtura.film import animate
-    from mixtura.source import as_source, read_standard_input
+    from mixtura.source import as_source
 
     if Path(output).suffix.lower() not in (".html", ".gif"):
         raise UsageError.option("-o", f"'{output}' does not end in .html or .gif")
-    rows = read_standard_input() if data == ("-",) else data[0] if len(data) == 1 else list(data)
     chosen = {name: given.pop(name) for name in ("columns", "drop", "weights", "missing")}
     show = given.pop("show")
     with console.listening() as notes:
-        source = as_source(rows, **chosen)
+        source = as_source(rows_of(data), **chosen)
         film = animate(source, path=output, columns=show, executor=Local(threads), **given)
     for note in notes:
         console.warn(note)
-    size = Path(output).stat().st_size
     frames = len(film.iterations)
-    console.say(f"saved    {output} ({frames} frames, {size / 1000:.0f} kB)")
+    size = console.saved(output, f"{frames} frames")
     if console.as_json:
         console.document(
             {

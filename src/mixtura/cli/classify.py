@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mixtura.cli import options
 from mixtura.cli.console import Console
+from mixtura.cli.rows import place_of, rows_of
 from mixtura.cli.select import Sizes
 from mixtura.cli.targets import check_targets
 from mixtura.errors import DataError, NotConvergedError, UsageError
@@ -155,7 +155,7 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
     """
     from mixtura import describe, modelfile
     from mixtura.classify import cross_classify
-    from mixtura.cli.report import say_saved, settings_of
+    from mixtura.cli.report import settings_of
 
     if given["output"] == "-":
         raise UsageError.option("-o", "a file is needed here; predict writes to -")
@@ -179,14 +179,13 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
     _say(console, found, assessed)
     if given["output"] is not None:
         modelfile.save(given["output"], found, force=given["force"])
-        size = Path(given["output"]).stat().st_size
-        console.say(f"saved    {given['output']} (classifier, {size / 1000:.1f} kB)")
+        console.saved(given["output"], "classifier")
     if given["report"] is not None:
         from mixtura.reporting import class_report
 
         settings, path = settings_of(data, given), given["report"]
         class_report(found, assessed, path, settings=settings, force=given["force"])
-        say_saved(console, path)
+        console.saved(path, "report")
     if console.as_json:
         facts = None if assessed is None else describe.assessment_document(assessed)
         model = describe.class_document(found)
@@ -212,11 +211,9 @@ def _opened(
     """Rows with their classes as labels, and the names of the classes."""
     from mixtura.classify import coded
     from mixtura.families.spec import spec_categories, spec_columns
-    from mixtura.source import as_source, read_column, read_standard_input
+    from mixtura.source import as_source, read_column
 
-    rows: Any = data[0] if len(data) == 1 else list(data)
-    if rows == "-":
-        rows = read_standard_input()
+    rows = rows_of(data)
     target = given["target"]
     if target in (given["columns"] or ()):
         raise UsageError.option("--columns", f"'{target}' is the target")
@@ -238,9 +235,8 @@ def _opened(
     )  # fmt: skip
     if not source.n_features:
         raise DataError.empty("the columns besides the target")
-    place = "standard input" if data == ("-",) else ", ".join(data[:3]) + ", ..." * (len(data) > 3)
     console.say(
-        f"reading  {place}: {source.count_rows()} rows, {source.n_features} columns, "
+        f"reading  {place_of(data)}: {source.count_rows()} rows, {source.n_features} columns, "
         f"{len(classes)} classes"
     )
     return source, classes.tolist()

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -50,6 +51,12 @@ class Console:
         """Print words for people, on standard error."""
         if not self.quiet:
             _print(words)
+
+    def saved(self, path: str | Path, what: str) -> int:
+        """Say what a file holds and how large it is; give its size in bytes."""
+        size = Path(path).stat().st_size
+        self.say(f"saved    {path} ({what}, {size / 1000:.1f} kB)")
+        return size
 
     def warn(self, warning: str) -> None:
         """Print a warning, even when quiet."""

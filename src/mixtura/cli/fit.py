@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from mixtura.cli import options
 from mixtura.cli.console import Console
+from mixtura.cli.rows import place_of, rows_of
 from mixtura.cli.targets import check_targets
 from mixtura.errors import NotConvergedError, UsageError
 
@@ -120,7 +120,7 @@ def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> Da
     """Open the data that the words of a command line name, and say what they are."""
     from mixtura.cli.lasting import say_plan, within_memory
     from mixtura.families.spec import parse_family, spec_categories, spec_columns
-    from mixtura.source import as_source, read_standard_input
+    from mixtura.source import as_source
 
     spec = parse_family(given["family"]) if isinstance(given["family"], str) else "gaussian"
     columns, categories = given["columns"], spec_categories(spec)
@@ -128,11 +128,9 @@ def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> Da
         if columns is not None:
             raise UsageError.option("--columns", "--family names the columns already")
         columns = spec_columns(spec)
-    rows: Any = data[0] if len(data) == 1 else list(data)
-    if rows == "-":
-        if given.get("checkpoint") is not None:
-            raise UsageError.option("--checkpoint", "standard input cannot be read a second time")
-        rows = read_standard_input()
+    if data == ("-",) and given.get("checkpoint") is not None:
+        raise UsageError.option("--checkpoint", "standard input cannot be read a second time")
+    rows = rows_of(data)
     labels, drop = given.get("labels"), given["drop"]
     if labels is not None:
         labels, is_text = _known_labels(console, rows, labels)
@@ -145,8 +143,7 @@ def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> Da
     source = within_memory(make, given.get("memory"))
     n_rows = source.n_rows
     counted = "" if n_rows is None else f"{n_rows} rows, "
-    place = "standard input" if data == ("-",) else ", ".join(data[:3]) + ", ..." * (len(data) > 3)
-    console.say(f"reading  {place}: {counted}{source.n_features} columns")
+    console.say(f"reading  {place_of(data)}: {counted}{source.n_features} columns")
     say_plan(console, source, given)
     return source
 
@@ -224,8 +221,7 @@ def _write(console: Console, fitted: Fitted, source: DataSource, given: dict[str
             modelfile.save(given["output"], fitted, force=force)
     for name, what in (("labelled", "labelled rows"), ("output", "model")):
         if given[name] is not None:
-            size = Path(given[name]).stat().st_size
-            console.say(f"saved    {given[name]} ({what}, {size / 1000:.1f} kB)")
+            console.saved(given[name], what)
 
 
 def _write_labelled(

@@ -9,6 +9,7 @@ import click
 
 from mixtura.cli import options
 from mixtura.cli.console import Console
+from mixtura.cli.rows import rows_of
 from mixtura.errors import UsageError
 
 #: Pictures of a model, and whether they need rows.
@@ -56,7 +57,6 @@ def command(
     """
     from mixtura import modelfile, plot
     from mixtura.plot.style import matplotlib
-    from mixtura.source import read_standard_input
 
     form = Path(output).suffix.lower()
     if form not in FORMATS:
@@ -71,8 +71,7 @@ def command(
     if what not in ("convergence", "qq", "cdf"):
         given["max_points"] = max_points
     if data and what != "convergence":
-        rows = read_standard_input() if data == ("-",) else list(data)
-        given["data"] = rows if data == ("-",) or len(data) > 1 else data[0]
+        given["data"] = rows_of(data)
     with console.listening():
         ax = getattr(plot, what)(fitted, **given)
     # identifiers inside an SVG file are random unless they are given a seed
@@ -81,8 +80,7 @@ def command(
         modelfile.replacing(output, force=force) as file,
     ):
         ax.figure.savefig(file, format=form[1:], dpi=dpi, metadata=_metadata(form))
-    size = Path(output).stat().st_size
-    console.say(f"saved    {output} ({what}, {size / 1000:.1f} kB)")
+    size = console.saved(output, what)
     if console.as_json:
         console.document({"schema": "mixtura.plot/1", "what": what, "file": output, "bytes": size})
 

@@ -57,10 +57,10 @@ def command(
     """
     from mixtura import modelfile
     from mixtura.classify import Classifier
-    from mixtura.cli.rows import row_writer
+    from mixtura.cli.rows import row_writer, rows_of
     from mixtura.cli.scores import WHAT, score_columns
     from mixtura.executor import thread_count
-    from mixtura.source import as_source, read_standard_input
+    from mixtura.source import as_source
 
     unknown = [word for word in what if word not in WHAT]
     if unknown:
@@ -71,7 +71,7 @@ def command(
     found = modelfile.load_any(model)
     fitted = found.fitted if isinstance(found, Classifier) else found
     classes = found.classes if isinstance(found, Classifier) else ()
-    rows = read_standard_input() if data == ("-",) else data[0] if len(data) == 1 else list(data)
+    rows = rows_of(data)
     with console.listening():
         source = as_source(rows, columns=list(fitted.columns), levels=fitted.levels or None)
         _look(fitted, source, rows, missing)

@@ -9,6 +9,7 @@ import click
 
 from mixtura.cli import options
 from mixtura.cli.console import Console
+from mixtura.cli.rows import rows_of
 from mixtura.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,13 +47,10 @@ def command(
     from mixtura import modelfile
     from mixtura.executor import Local
     from mixtura.reporting import report
-    from mixtura.source import read_standard_input
 
     modelfile.check_target(checked_report(output), force=force)
     fitted = modelfile.load(model)
-    rows: Any = None
-    if data:
-        rows = read_standard_input() if data == ("-",) else data[0] if len(data) == 1 else [*data]
+    rows = rows_of(data) if data else None
     settings = {"model file": Path(model).name, "data": ", ".join(data) or "not given"}
     with console.listening() as notes:
         report(
@@ -61,7 +59,7 @@ def command(
         )  # fmt: skip
     for note in notes:
         console.warn(note)
-    size = say_saved(console, output)
+    size = console.saved(output, "report")
     if console.as_json:
         console.document({"schema": "mixtura.report/1", "file": output, "bytes": size})
 
@@ -91,7 +89,7 @@ def write_report(
             settings=settings_of(data, given),
             executor=Local(given["threads"]), force=given["force"], **more,
         )  # fmt: skip
-    say_saved(console, given["report"])
+    console.saved(given["report"], "report")
 
 
 def settings_of(data: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
@@ -103,10 +101,3 @@ def settings_of(data: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
         if name not in _NO_SETTINGS and value is not None and value is not False
     }
     return settings
-
-
-def say_saved(console: Console, path: str) -> int:
-    """Say that a report was written, and give its size."""
-    size = Path(path).stat().st_size
-    console.say(f"saved    {path} (report, {size / 1000:.0f} kB)")
-    return size

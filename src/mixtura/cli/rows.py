@@ -1,4 +1,4 @@
-"""Rows of results as CSV, or as the rows of one JSON document, written as they come."""
+"""Rows that a command line names, and rows of results as CSV or JSON, written as they come."""
 
 from __future__ import annotations
 
@@ -10,13 +10,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from mixtura.atomic import replacing
 from mixtura.cli.console import Console, text_on
-from mixtura.modelfile import replacing
 
 if TYPE_CHECKING:
     from mixtura.fitting import Fitted
+    from mixtura.source.files import DataFile
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def rows_of(data: tuple[str, ...]) -> str | list[str] | DataFile:
+    """What the words of a command line name: standard input, a path, or several."""
+    if data != ("-",):
+        return data[0] if len(data) == 1 else list(data)
+    from mixtura.source import read_standard_input
+
+    return read_standard_input()
+
+
+def place_of(data: tuple[str, ...]) -> str:
+    """Where rows come from, in words.
+
+    Examples
+    --------
+    >>> place_of(("-",)), place_of(("a.csv", "b.csv", "c.csv", "d.csv"))
+    ('standard input', 'a.csv, b.csv, c.csv, ...')
+    """
+    if data == ("-",):
+        return "standard input"
+    return ", ".join(data[:3]) + ", ..." * (len(data) > 3)
 
 
 class RowWriter(ABC):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -202,8 +201,7 @@ def _write(console: Console, selection: Selection, given: dict[str, Any]) -> Non
             modelfile.save(given["output"], selection.fitted, force=force)
     for name, what in (("table", "table"), ("output", "model")):
         if given[name] not in (None, "-"):
-            size = Path(given[name]).stat().st_size
-            console.say(f"saved    {given[name]} ({what}, {size / 1000:.1f} kB)")
+            console.saved(given[name], what)
 
 
 def _write_table(stream: Any, selection: Selection) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mixtura.atomic import check_target
+from mixtura.cli.report import checked_report
 from mixtura.errors import UsageError
 
 
@@ -24,9 +26,6 @@ def check_targets(given: dict[str, Any], *names: str) -> None:
     UsageError
         A file exists already, lies nowhere, or is named twice.
     """
-    from mixtura.cli.report import checked_report
-    from mixtura.modelfile import check_target
-
     targets = {name: given[name] for name in names if given[name] not in (None, "-")}
     if given.get("report") is not None:
         targets["report"] = checked_report(given["report"])
