@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -90,16 +91,6 @@ nb::object hierarchy_py(handle z, handle weights, double softness, int n_threads
 
 // ---- runs ----
 
-std::vector<std::size_t> layout_of(Geometry geometry, Index count, Index d) {
-    std::vector<std::size_t> shape{std::size_t(count)};
-    if (geometry == Geometry::dense || geometry == Geometry::tied) {
-        shape.insert(shape.end(), 2, std::size_t(d));
-    } else if (geometry == Geometry::diagonal) {
-        shape.push_back(std::size_t(d));
-    }
-    return shape;
-}
-
 // Numbers of a covariance layout with `count` entries, or ValueError.
 const double* covariance_data(const ArrayView& view, Geometry geometry, Index count, Index d) {
     if (geometry == Geometry::spherical) {
@@ -128,39 +119,6 @@ const ShapeInfo& shape_named(const std::string& name) {
     return *shape;
 }
 
-// Mixtures of all jobs, one after the other: components end to end.
-struct Ragged {
-    Index n_components = 0, n_covariances = 0;
-    std::vector<Index> component, covariance;  // where each job begins
-    Ragged(const std::int32_t* k, Index n_jobs, bool one_for_all) {
-        for (Index j = 0; j < n_jobs; ++j) {
-            component.push_back(n_components);
-            covariance.push_back(n_covariances);
-            n_components += k[j];
-            n_covariances += one_for_all ? 1 : k[j];
-        }
-    }
-    template <class T>
-    MixtureArrays<T> at(const MixtureArrays<T>& all, Index job, Index d, Index size) const {
-        return {all.weights + component[job], all.means + component[job] * d,
-                all.covariances + covariance[job] * size, all.factors + covariance[job] * size};
-    }
-};
-
-// The mixtures that runs go on from, held while they are read.
-struct StartArguments {
-    ArrayView weights, means, covariances, factors;
-    explicit StartArguments(nb::tuple arrays)
-        : weights(arrays[0], "start weights"), means(arrays[1], "start means"),
-          covariances(arrays[2], "start covariances"), factors(arrays[3], "start factors") {}
-    MixtureArrays<const double> data(const Ragged& ragged, Geometry geometry, Index d) const {
-        return {weights.contiguous<const double>(Element::float64, "float64", {ragged.n_components}),
-                means.contiguous<const double>(Element::float64, "float64", {ragged.n_components, d}),
-                covariance_data(covariances, geometry, ragged.n_covariances, d),
-                covariance_data(factors, geometry, ragged.n_covariances, d)};
-    }
-};
-
 void check_labels(const std::int32_t* labels, Index n, Index n_components) {
     for (Index i = 0; i < n; ++i) {
         if (labels[i] < -1 || labels[i] >= n_components) {
@@ -169,68 +127,148 @@ void check_labels(const std::int32_t* labels, Index n, Index n_components) {
     }
 }
 
-nb::tuple em_runs_py(handle x, handle weights, handle folds, const std::string& shape_name,
-                     handle jobs_k, handle jobs_fold, handle labels, nb::object start,
-                     handle origin, handle floor, int max_iter, double tol, int max_inner,
-                     int n_threads) {
-    const ShapeInfo& shape = shape_named(shape_name);
-    ArrayView x_view(x, "X"), k_view(jobs_k, "jobs_k"), origin_view(origin, "origin");
-    OptionalView weights_view(weights, "weights"), folds_view(folds, "folds");
-    OptionalView fold_view(jobs_fold, "jobs_fold"), labels_view(labels, "labels");
-    const Matrix matrix = matrix_of(x_view);
-    if (k_view.n_dimensions() != 1) k_view.refuse("must have 1 dimension");
-    const Index n = matrix.n_rows, d = matrix.n_columns, n_jobs = k_view.size(0);
-    if (d < 1) x_view.refuse("must have columns");
-    auto* k = k_view.contiguous<const std::int32_t>(Element::int32, "int32", {n_jobs});
-    for (Index j = 0; j < n_jobs; ++j) {
-        if (k[j] < 1) k_view.refuse("must hold numbers >= 1");
-    }
-    const Rows rows{matrix, weights_view.get<const double>(Element::float64, "float64", {n}), nullptr};
-    auto* fold_of_row = folds_view.get<const std::int32_t>(Element::int32, "int32", {n});
-    auto* fold_of_job = fold_view.get<const std::int32_t>(Element::int32, "int32", {n_jobs});
-    if (!fold_of_row != !fold_of_job) refuse("folds and jobs_fold belong together");
-    auto* partition = labels_view.get<const std::int32_t>(Element::int32, "int32", {n_jobs, n});
-    if (!partition == start.is_none()) refuse("give labels or start, and not both");
+// Views of the rows, each (n, d), and the origin of each.
+struct ViewArguments {
+    std::vector<std::unique_ptr<ArrayView>> arrays;
+    ArrayView origins;
+    std::vector<RunView> views;
+    Index n = 0, d = 0;
 
-    std::unique_ptr<ArrayView> floor_view;
-    if (!floor.is_none()) floor_view = std::make_unique<ArrayView>(floor, "floor");
+    ViewArguments(nb::list rows, handle origins_) : origins(origins_, "origins") {
+        if (rows.size() == 0) refuse("X must hold at least one view of the rows");
+        for (handle one : rows) {
+            arrays.push_back(std::make_unique<ArrayView>(one, "X"));
+            views.push_back({matrix_of(*arrays.back()), nullptr});
+        }
+        n = views.front().x.n_rows;
+        d = views.front().x.n_columns;
+        if (d < 1) arrays.front()->refuse("must have columns");
+        const Index count = static_cast<Index>(views.size());
+        auto* origin = origins.contiguous<const double>(Element::float64, "float64", {count, d});
+        for (Index v = 0; v < count; ++v) {
+            if (views[v].x.n_rows != n || views[v].x.n_columns != d) refuse("views of X must be alike");
+            views[v].origin = origin + v * d;
+        }
+    }
+};
+
+// Families of runs: a tuple (shape, view, floor or None) of each.
+struct FamilyArguments {
+    std::vector<std::unique_ptr<ArrayView>> floors;
+    std::vector<RunFamily> families;
+
+    FamilyArguments(nb::list given, Index n_views, Index d) {
+        for (handle one : given) {
+            nb::tuple parts = nb::cast<nb::tuple>(one);
+            const ShapeInfo& shape = shape_named(nb::cast<std::string>(parts[0]));
+            const Index view = nb::cast<Index>(parts[1]);
+            if (view < 0 || view >= n_views) refuse("a family must name one of the views");
+            const double* floor = nullptr;
+            if (!parts[2].is_none()) {
+                floors.push_back(std::make_unique<ArrayView>(parts[2], "floor"));
+                floor = floor_data(*floors.back(), shape.geometry, d);
+            }
+            families.push_back({&shape, view, floor});
+        }
+    }
+};
+
+// Numbers that all jobs have, one of each.
+struct JobNumbers {
+    ArrayView family_view, k_view, unit_view;
+    OptionalView fold_view, goal_view;
+    Index count;
+    const std::int32_t *family, *k, *unit, *fold;
+    const double* goal;
+
+    JobNumbers(handle families, handle sizes, handle units, handle folds, handle goals)
+        : family_view(families, "jobs_family"), k_view(sizes, "jobs_k"),
+          unit_view(units, "jobs_unit"), fold_view(folds, "jobs_fold"), goal_view(goals, "goals") {
+        if (k_view.n_dimensions() != 1) k_view.refuse("must have 1 dimension");
+        count = k_view.size(0);
+        family = family_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
+        k = k_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
+        unit = unit_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
+        fold = fold_view.get<const std::int32_t>(Element::int32, "int32", {count});
+        goal = goal_view.get<const double>(Element::float64, "float64", {count});
+    }
+    void check(Index n_families) const {
+        for (Index j = 0; j < count; ++j) {
+            if (k[j] < 1) k_view.refuse("must hold numbers >= 1");
+            if (family[j] < 0 || family[j] >= n_families) family_view.refuse("must name families");
+        }
+    }
+};
+
+// Where jobs begin: partitions `labels` (P, n), of which each job names one, or records end to end.
+struct BeginArguments {
+    OptionalView labels_view, partition_view, start_view;
+    const std::int32_t *labels = nullptr, *partition = nullptr;
+    const double* start = nullptr;
+
+    BeginArguments(handle labels_, handle jobs_partition, handle start_, const JobNumbers& jobs,
+                   Index n, Index n_records)
+        : labels_view(labels_, "labels"), partition_view(jobs_partition, "jobs_partition"),
+          start_view(start_, "start") {
+        if (labels_.is_none() != jobs_partition.is_none()) refuse("labels and jobs_partition belong together");
+        if (labels_.is_none() == start_.is_none()) refuse("give labels or start, and not both");
+        start = start_view.get<const double>(Element::float64, "float64", {n_records});
+        partition = partition_view.get<const std::int32_t>(Element::int32, "int32", {jobs.count});
+        if (!partition) return;
+        const Index n_partitions = ArrayView(labels_, "labels").size(0);
+        labels = labels_view.get<const std::int32_t>(Element::int32, "int32", {n_partitions, n});
+        for (Index j = 0; j < jobs.count; ++j) {
+            if (partition[j] < 0 || partition[j] >= n_partitions) refuse("jobs_partition must name rows of labels");
+            check_labels(labels + partition[j] * n, n, jobs.k[j]);
+        }
+    }
+    const std::int32_t* labels_of(Index job, Index n) const {
+        return labels ? labels + partition[job] * n : nullptr;
+    }
+};
+
+nb::tuple em_runs_py(nb::list x, handle origins, handle weights, handle folds, nb::list families_,
+                     handle jobs_family, handle jobs_k, handle jobs_unit, handle jobs_fold,
+                     handle goals, handle labels, handle jobs_partition, handle start_, int max_iter,
+                     double tol, int max_inner, double trust, double near, int n_threads) {
+    const ViewArguments view(x, origins);
+    const Index n = view.n, d = view.d;
+    const OptionalView weights_view(weights, "weights"), folds_view(folds, "folds");
+    const FamilyArguments families(families_, static_cast<Index>(view.views.size()), d);
+    const JobNumbers job(jobs_family, jobs_k, jobs_unit, jobs_fold, goals);
+    job.check(static_cast<Index>(families.families.size()));
+    const RunRows rows{view.views.data(), static_cast<Index>(view.views.size()),
+                       weights_view.get<const double>(Element::float64, "float64", {n}),
+                       folds_view.get<const std::int32_t>(Element::int32, "int32", {n})};
+    if (!rows.folds != !job.fold) refuse("folds and jobs_fold belong together");
     if (max_inner < 1) refuse("max_inner must be at least 1");
-    const RunRules rules{
-        &shape, d, origin_view.contiguous<const double>(Element::float64, "float64", {d}),
-        floor_view ? floor_data(*floor_view, shape.geometry, d) : nullptr, max_iter, tol, max_inner};
+    if (!(trust >= 0) || !(near > 0)) refuse("trust must be at least 0, near above 0");
 
-    const Ragged ragged(k, n_jobs, shape.one_for_all);
-    const Index size = covariance_size(shape.geometry, d);
-    std::unique_ptr<StartArguments> from;
-    MixtureArrays<const double> started{};
-    if (!partition) {
-        from = std::make_unique<StartArguments>(nb::cast<nb::tuple>(start));
-        started = from->data(ragged, shape.geometry, d);
+    std::vector<Index> at{0};  // where records begin
+    for (Index j = 0; j < job.count; ++j) {
+        at.push_back(at.back() + record_size(*families.families[job.family[j]].shape, job.k[j], d));
     }
-    const auto layout = layout_of(shape.geometry, ragged.n_covariances, d);
-    const std::size_t total = std::size_t(ragged.n_components), count = std::size_t(n_jobs);
-    auto out_weights = empty_array<double>({total});
-    auto means = empty_array<double>({total, std::size_t(d)});
-    auto covariances = empty_array<double>(layout), factors = empty_array<double>(layout);
-    auto objective = empty_array<double>({count});
+    const BeginArguments begin(labels, jobs_partition, start_, job, n, at.back());
+    const std::size_t count = std::size_t(job.count);
+    auto records = empty_array<double>({std::size_t(at.back())});
+    auto objective = empty_array<double>({count}), gain = empty_array<double>({count});
     auto n_iter = empty_array<std::int32_t>({count}), status = empty_array<std::int32_t>({count});
     auto n_boundary = empty_array<std::int32_t>({count});
-    const MixtureArrays<double> results{out_weights.data(), means.data(), covariances.data(),
-                                        factors.data()};
     std::vector<RunJob> jobs;
-    for (Index j = 0; j < n_jobs; ++j) {
-        if (partition) check_labels(partition + j * n, n, k[j]);
-        jobs.push_back({k[j], fold_of_job ? fold_of_job[j] : -1,
-                        partition ? partition + j * n : nullptr,
-                        partition ? started : ragged.at(started, j, d, size),
-                        ragged.at(results, j, d, size), objective.data() + j, n_iter.data() + j,
-                        reinterpret_cast<RunStatus*>(status.data() + j), n_boundary.data() + j});
+    for (Index j = 0; j < job.count; ++j) {
+        jobs.push_back({job.family[j], job.k[j], job.fold ? job.fold[j] : -1, job.unit[j],
+                        begin.labels_of(j, n), begin.start ? begin.start + at[j] : nullptr,
+                        job.goal ? job.goal[j] : -std::numeric_limits<double>::infinity(),
+                        records.data() + at[j], objective.data() + j, gain.data() + j,
+                        n_iter.data() + j, reinterpret_cast<RunStatus*>(status.data() + j),
+                        n_boundary.data() + j});
     }
+    const RunRules rules{families.families.data(), static_cast<Index>(families.families.size()), d,
+                         max_iter, tol, max_inner, trust, near};
     pass(n_threads, [&](const Execution& how) {
-        em_runs(rules, rows, fold_of_row, jobs.data(), n_jobs, how);
+        em_runs(rules, rows, jobs.data(), job.count, how);
     });
-    return nb::make_tuple(out_weights, means, covariances, factors, objective, n_iter, status,
-                          n_boundary);
+    return nb::make_tuple(records, objective, gain, n_iter, status, n_boundary);
 }
 
 // ---- safeguards ----
@@ -277,10 +315,11 @@ void bind_runs(nb::module_& m) {
           arg("jobs_method"), arg("jobs_key"), arg("n_threads"));
     m.def("hierarchy", hierarchy_py, arg("Z"), arg("weights").none(), arg("softness"),
           arg("n_threads"));
-    m.def("em_runs", em_runs_py, arg("X"), arg("weights").none(), arg("folds").none(), arg("shape"),
-          arg("jobs_k"), arg("jobs_fold").none(), arg("labels").none(), arg("start").none(),
-          arg("origin"), arg("floor").none(), arg("max_iter"), arg("tol"), arg("max_inner"),
-          arg("n_threads"));
+    m.def("em_runs", em_runs_py, arg("X"), arg("origins"), arg("weights").none(),
+          arg("folds").none(), arg("families"), arg("jobs_family"), arg("jobs_k"), arg("jobs_unit"),
+          arg("jobs_fold").none(), arg("goals").none(), arg("labels").none(),
+          arg("jobs_partition").none(), arg("start").none(), arg("max_iter"), arg("tol"),
+          arg("max_inner"), arg("trust"), arg("near"), arg("n_threads"));
     m.def("soften", soften_py, arg("weight"), arg("total"), arg("geometry"), arg("n_features"));
     m.def("at_floor", at_floor_py, arg("covariances"), arg("factors"), arg("floor").none(),
           arg("geometry"), arg("n_features"));

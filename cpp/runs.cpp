@@ -5,12 +5,10 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <optional>
 #include <vector>
 
-#include "memory.hpp"
-#include "merge_tree.hpp"
-#include "plan.hpp"
+#include "group_moments.hpp"
+#include "run_room.hpp"
 #include "safeguards.hpp"
 #include "subset.hpp"
 #include "team.hpp"
@@ -24,6 +22,9 @@ constexpr double rounding = 1e-10;
 
 // Rows after which a thread asks whether to go on.
 constexpr Index rows_between_questions = 8192;
+
+// From so many steps on, every second one, a run is asked whether it may reach its goal.
+constexpr std::int32_t first_look = 4;
 
 // Stop when the gain that successive gains project is below tol nats per unit of weight (Aitken
 // 1926; Boehning et al. 1994). The same rule as that of runs from Python.
@@ -47,100 +48,115 @@ class Aitken {
     int n_ = 0;
 };
 
-// Room for a mixture of a given shape.
-struct MixtureRoom {
-    Buffer numbers;
-    MixtureArrays<double> at;
-    MixtureRoom(Index K, Index d, Index covariances) {
-        numbers = make_buffer(K * (1 + d) + 2 * covariances);
-        double* p = numbers.get();
-        at = {p, p + K, p + K * (1 + d), p + K * (1 + d) + covariances};
-    }
-};
-
-// What depends on the number of components, kept from job to job.
-struct Room {
-    Shape shape;
-    Index n_covariances, covariance_numbers;
-    PlanStorage plan;
-    MergeTree tree;
-    Buffer scratch, leaf, log_weights, centres;
-    MixtureRoom first, second;
-
-    Room(const ShapeInfo& info, Index K, Index d, const Variant& variant)
-        : shape{info.geometry, K, d},
-          n_covariances(info.one_for_all ? 1 : K),
-          covariance_numbers(n_covariances * covariance_size(info.geometry, d)),
-          plan(shape, variant),
-          tree(shape.leaf_size()),
-          scratch(make_buffer(variant.scratch_size(shape))),
-          leaf(make_buffer(shape.leaf_size())),
-          log_weights(make_buffer(K)),
-          centres(make_buffer(K * d)),
-          first(K, d, covariance_numbers),
-          second(K, d, covariance_numbers) {}
-};
-
 // Does jobs, one after the other; one per thread.
 class Runner {
   public:
-    Runner(const RunRules& rules, const Rows& rows, const std::int32_t* folds, const Variant& variant,
-           Team& team, Watch* watch)
-        : rules_(rules), variant_(variant), team_(team), watch_(watch), subset_(rows, folds),
-          floor_test_(rules.shape->geometry, rules.n_features, rules.floor) {}
+    Runner(const RunRules& rules, const RunRows& rows, const Variant& variant, Team& team, Watch* watch)
+        : rules_(rules), rows_(rows), variant_(variant), team_(team), watch_(watch),
+          rooms_(rules.n_features, variant) {
+        for (Index v = 0; v < rows.n_views; ++v) {
+            subsets_.emplace_back(rows.views[v].x, rows.weights, rows.folds);
+        }
+        for (Index f = 0; f < rules.n_families; ++f) {
+            const RunFamily& family = rules.families[f];
+            floor_tests_.emplace_back(family.shape->geometry, rules.n_features, family.floor, rules.near);
+        }
+    }
 
-    // False when the team was stopped; then the job is not done.
-    bool run(const RunJob& job) {
-        prepare(job);
+    // The jobs of a unit, one after the other. False when the team was stopped.
+    bool run_unit(const RunJob* first, const RunJob* last) {
+        reached_.clear();
+        moments_.labels = nullptr;
+        Geometry geometry = shape_of(*first).geometry;
+        for (const RunJob* job = first; job != last; ++job) {
+            geometry = richer(geometry, shape_of(*job).geometry);
+        }
+        for (const RunJob* job = first; job != last; ++job) {
+            if (!run(*job, geometry)) return false;
+        }
+        return true;
+    }
+
+  private:
+    const ShapeInfo& shape_of(const RunJob& job) const { return *rules_.families[job.family].shape; }
+
+    bool run(const RunJob& job, Geometry geometry) {
+        view_ = rules_.families[job.family].view;
+        subset_ = &subsets_[static_cast<std::size_t>(view_)];
+        subset_->leave_out(job.fold);
+        if (job.labels && !take_moments(job, geometry)) return false;
+        family_ = job.family;
+        enter(shape_of(job).geometry, shape_of(job).one_for_all, job.n_components);
         if (!job.labels) {
-            start_from_mixture(job);
-        } else if (!start_from_partition(job)) {
-            if (!stopped_) put_nothing(job);
-            return !stopped_;
+            std::copy_n(job.start, room_->record_numbers, now_->get());
+        } else if (!start_from_partition()) {
+            put_nothing(job);
+            return true;
         }
         return iterate(job);
     }
 
-  private:
-    void prepare(const RunJob& job) {
-        if (!room_ || room_->shape.n_components != job.n_components) {
-            room_.emplace(*rules_.shape, job.n_components, rules_.n_features, variant_);
-        }
-        subset_.leave_out(job.fold);
-        now_ = room_->first.at;
-        other_ = room_->second.at;
+    void enter(Geometry geometry, bool one_for_all, Index K) {
+        room_ = &rooms_.of(geometry, one_for_all, K);
+        now_ = &room_->first;
+        other_ = &room_->second;
     }
+    MixtureArrays<double> now() { return room_->parts(*now_); }
 
     bool iterate(const RunJob& job) {
         Aitken aitken(rules_.tol);
-        double last = 0;
+        const double goal = goal_of(job);
+        trace_.clear();
         for (std::int32_t iteration = 0;; ++iteration) {
             if (!expect()) return false;
             const double* scalars = room_->leaf.get() + room_->shape.scalars_at();
             const double value = scalars[0], mass = scalars[2];
-            const double fall = last - value;
-            if (iteration > 0 && fall > rounding * std::abs(last)) {
+            const double fall = iteration > 0 ? trace_.back() - value : 0.0;
+            if (iteration > 0 && fall > rounding * std::abs(trace_.back())) {
                 std::swap(now_, other_);
                 const bool at_end = fall <= rules_.tol * mass;
-                put(job, last, iteration - 1, at_end ? RunStatus::converged : RunStatus::fell);
+                put(job, at_end ? RunStatus::converged : RunStatus::fell);
                 return true;
             }
+            trace_.push_back(value);
             const bool converged = aitken.met(value, mass);
             if (converged || iteration >= rules_.max_iter) {
-                put(job, value, iteration, converged ? RunStatus::converged : RunStatus::max_iter);
+                put(job, converged ? RunStatus::converged : RunStatus::max_iter);
                 return true;
             }
-            if (has_empty_component() || !maximise(now_.means, now_.covariances)) {
-                put(job, value, iteration, RunStatus::degenerate);
+            if (is_behind(goal)) {
+                put(job, RunStatus::behind);
+                return true;
+            }
+            if (has_empty_component() || !maximise(now().means, now().covariances)) {
+                put(job, RunStatus::degenerate);
                 return true;
             }
             if (!is_regular()) {
                 std::swap(now_, other_);
-                put(job, value, iteration, RunStatus::degenerate);
+                put(job, RunStatus::degenerate);
                 return true;
             }
-            last = value;
         }
+    }
+
+    // ---- goals ----
+
+    double gain_of_second_half() const { return trace_.back() - trace_[(trace_.size() - 1) / 2]; }
+
+    bool is_behind(double goal) const {
+        const Index steps = static_cast<Index>(trace_.size()) - 1;
+        if (steps < first_look || steps % 2 != 0) return false;
+        return trace_.back() + rules_.trust * gain_of_second_half() < goal;
+    }
+
+    double goal_of(const RunJob& job) const {
+        double goal = job.goal;
+        for (const RunJob* other : reached_) {
+            const bool alike = other->family == job.family && other->n_components == job.n_components;
+            if (alike && other->fold == job.fold) goal = std::max(goal, *other->objective);
+        }
+        return goal;
     }
 
     // ---- the two steps ----
@@ -149,11 +165,11 @@ class Runner {
     bool expect() {
         Room& room = *room_;
         const Index K = room.shape.n_components;
-        for (Index k = 0; k < K; ++k) room.log_weights[k] = std::log(now_.weights[k]);
-        room.plan.set({room.shape, room.log_weights.get(), now_.means, now_.factors,
-                       room.n_covariances});
+        const MixtureArrays<double> at = now();
+        for (Index k = 0; k < K; ++k) room.log_weights[k] = std::log(at.weights[k]);
+        room.plan.set({room.shape, room.log_weights.get(), at.means, at.factors, room.n_covariances});
         return reduce([&](Span span, double* leaf) {
-            variant_.em_chunk(room.plan.plan(), subset_.rows(), span, room.scratch.get(), leaf);
+            variant_.em_chunk(room.plan.plan(), subset_->rows(), span, room.scratch.get(), leaf);
         });
     }
 
@@ -161,10 +177,12 @@ class Runner {
     bool maximise(const double* centres, const double* previous) {
         Room& room = *room_;
         const Index K = room.shape.n_components;
+        const RunFamily& family = rules_.families[family_];
         const double* leaf = room.leaf.get();
         const double total = std::accumulate(leaf, leaf + K, 0.0);
         if (!(total > 0)) return false;
-        for (Index k = 0; k < K; ++k) other_.weights[k] = leaf[k] / total;
+        const MixtureArrays<double> next = room.parts(*other_);
+        for (Index k = 0; k < K; ++k) next.weights[k] = leaf[k] / total;
         MStepInput in{};
         in.n_components = K;
         in.n_features = room.shape.n_features;
@@ -173,17 +191,18 @@ class Runner {
         in.shared = leaf + room.shape.shared_at();
         in.centres = centres;
         in.previous = previous;
-        in.floor = rules_.floor;
+        in.floor = family.floor;
         in.max_inner = rules_.max_inner;
-        const MStepOutput out{other_.means, other_.covariances, other_.factors};
-        if (m_step(*rules_.shape, in, out, workspace_) >= 0) return false;
+        const MStepOutput out{next.means, next.covariances, next.factors};
+        if (m_step(*family.shape, in, out, workspace_) >= 0) return false;
         std::swap(now_, other_);
         return true;
     }
 
-    bool is_regular() const {
+    bool is_regular() {
+        const double* factors = now().factors;
         for (Index i = 0; i < room_->covariance_numbers; ++i) {
-            if (!std::isfinite(now_.factors[i])) return false;
+            if (!std::isfinite(factors[i])) return false;
         }
         return true;
     }
@@ -192,7 +211,7 @@ class Runner {
     template <class Fill>
     bool reduce(Fill fill) {
         Room& room = *room_;
-        const Index n_rows = subset_.rows().x.n_rows;
+        const Index n_rows = subset_->rows().x.n_rows;
         const Index n_chunks = (n_rows + chunk_rows - 1) / chunk_rows;
         for (Index chunk = 0; chunk < n_chunks; ++chunk) {
             const Span span{chunk * chunk_rows, std::min(chunk_rows, n_rows - chunk * chunk_rows)};
@@ -215,54 +234,74 @@ class Runner {
         rows_since_question_ += n_rows;
         if (rows_since_question_ < rows_between_questions) return false;
         rows_since_question_ = 0;
-        return stopped_ = team_.stopped(watch_);
+        return team_.stopped(watch_);
     }
 
     // ---- how a run begins ----
 
-    void start_from_mixture(const RunJob& job) {
-        const Room& room = *room_;
-        const Index K = room.shape.n_components;
-        std::copy_n(job.start.weights, K, now_.weights);
-        std::copy_n(job.start.means, K * room.shape.n_features, now_.means);
-        std::copy_n(job.start.covariances, room.covariance_numbers, now_.covariances);
-        std::copy_n(job.start.factors, room.covariance_numbers, now_.factors);
+    // Moments of the job's partition, unless they are here; false when stopped.
+    bool take_moments(const RunJob& job, Geometry geometry) {
+        if (moments_.are_of(job.labels, view_, job.fold)) return true;
+        const double* origin = rows_.views[view_].origin;
+        enter(geometry, false, job.n_components);
+        const Shape& shape = room_->shape;
+        const Index K = shape.n_components, d = shape.n_features;
+        moments_.shape = shape;
+        moments_.labels = job.labels;
+        moments_.view = view_;
+        moments_.fold = job.fold;
+        moments_.means.resize(static_cast<std::size_t>(K * d));
+        for (Index k = 0; k < K; ++k) std::copy_n(origin, d, moments_.means.data() + k * d);
+        if (!sum_groups(job.labels, moments_.about_origin)) return false;
+        const double* leaf = moments_.about_origin.get();
+        moments_.every_group_has_rows =
+            std::all_of(leaf, leaf + K, [](double weight) { return weight > 0; });
+        if (!moments_.every_group_has_rows) return true;
+        for (Index k = 0; k < K; ++k) {
+            const double* total = leaf + shape.total_at() + k * shape.total_size();
+            for (Index j = 0; j < d; ++j) moments_.means[k * d + j] = origin[j] + total[j] / leaf[k];
+        }
+        return sum_groups(job.labels, moments_.about_means);
     }
 
-    // Means of the groups, then their scatter about these means, softened. False when a group has
-    // no rows or no regular covariance.
-    bool start_from_partition(const RunJob& job) {
-        Room& room = *room_;
-        const Index K = room.shape.n_components, d = room.shape.n_features;
-        double* leaf = room.leaf.get();
-        for (Index k = 0; k < K; ++k) std::copy_n(rules_.origin, d, room.centres.get() + k * d);
-        if (!group_moments(job.labels, room.centres.get())) return false;
-        if (!std::all_of(leaf, leaf + K, [](double weight) { return weight > 0; })) return false;
-        if (!maximise(room.centres.get(), nullptr)) return false;
-        if (!group_moments(job.labels, now_.means)) return false;
-        soften(room.shape, leaf, leaf + room.shape.total_at());
-        return maximise(now_.means, now_.covariances) && is_regular();
-    }
-
-    // Statistics of the groups about these centres, into the leaf.
-    bool group_moments(const std::int32_t* labels, const double* centres) {
-        const Plan plan{room_->shape, centres, nullptr, nullptr};
+    // The leaf of the groups about `moments_.means`.
+    bool sum_groups(const std::int32_t* labels, Buffer& leaf) {
+        const Plan plan{room_->shape, moments_.means.data(), nullptr, nullptr};
         const Index K = room_->shape.n_components, step = sizeof(double);
         one_hot_.resize(static_cast<std::size_t>(chunk_rows * K));
         const Matrix groups{reinterpret_cast<const char*>(one_hot_.data()), chunk_rows, K, K * step,
                             step, false};
-        return reduce([&](Span span, double* leaf) {
+        const bool done = reduce([&](Span span, double* out) {
             std::fill_n(one_hot_.begin(), span.count * K, 0.0);
             for (Index n = 0; n < span.count; ++n) {
-                const std::int32_t label = labels[subset_.original(span.first + n)];
+                const std::int32_t label = labels[subset_->original(span.first + n)];
                 if (label >= 0) one_hot_[n * K + label] = 1.0;
             }
-            Rows rows = subset_.rows();
+            Rows rows = subset_->rows();
             rows.x.data += span.first * rows.x.row_stride;
             rows.x.n_rows = span.count;
             if (rows.weights) rows.weights += span.first;
-            variant_.accumulate_chunk(plan, rows, groups, {0, span.count}, room_->scratch.get(), leaf);
+            variant_.accumulate_chunk(plan, rows, groups, {0, span.count}, room_->scratch.get(), out);
         });
+        leaf = make_buffer(room_->shape.leaf_size());
+        std::copy_n(room_->leaf.get(), room_->shape.leaf_size(), leaf.get());
+        return done;
+    }
+
+    // Means of the groups, then their scatter about these means, softened. False when a group has
+    // no rows or no regular covariance.
+    bool start_from_partition() {
+        if (!moments_.every_group_has_rows) return false;
+        Room& room = *room_;
+        const Index K = room.shape.n_components, d = room.shape.n_features;
+        double* leaf = room.leaf.get();
+        const double* origin = rows_.views[view_].origin;
+        for (Index k = 0; k < K; ++k) std::copy_n(origin, d, room.centres.get() + k * d);
+        project(moments_.shape, moments_.about_origin.get(), room.shape, leaf);
+        if (!maximise(room.centres.get(), nullptr)) return false;
+        project(moments_.shape, moments_.about_means.get(), room.shape, leaf);
+        soften(room.shape, leaf, leaf + room.shape.total_at());
+        return maximise(now().means, now().covariances) && is_regular();
     }
 
     // ---- results ----
@@ -271,85 +310,109 @@ class Runner {
         const Index K = room_->shape.n_components;
         const double* weight = room_->leaf.get();
         const double total = std::accumulate(weight, weight + K, 0.0);
-        const double least = total / subset_.n_rows() * (1 - 1e-9);
+        const double least = total / subset_->n_rows() * (1 - 1e-9);
         return K > 1 && *std::min_element(weight, weight + K) < least;
     }
 
-    void put(const RunJob& job, double objective, std::int32_t n_iter, RunStatus status) {
-        const Room& room = *room_;
-        const Index K = room.shape.n_components;
-        std::copy_n(now_.weights, K, job.result.weights);
-        std::copy_n(now_.means, K * room.shape.n_features, job.result.means);
-        std::copy_n(now_.covariances, room.covariance_numbers, job.result.covariances);
-        std::copy_n(now_.factors, room.covariance_numbers, job.result.factors);
-        *job.objective = objective;
-        *job.n_iter = n_iter;
+    void put(const RunJob& job, RunStatus status) {
+        std::copy_n(now_->get(), room_->record_numbers, job.result);
+        *job.objective = trace_.back();
+        *job.gain = gain_of_second_half();
+        *job.n_iter = static_cast<std::int32_t>(trace_.size()) - 1;
         *job.status = status;
-        *job.n_boundary = 0;
-        const Index size = room.covariance_numbers / room.n_covariances;
-        for (Index k = 0; k < room.n_covariances; ++k) {
-            *job.n_boundary += floor_test_.touches(now_.covariances + k * size, now_.factors + k * size);
+        *job.n_boundary = near_floor(job);
+        const bool ended = status != RunStatus::degenerate && status != RunStatus::behind;
+        if (ended && *job.n_boundary == 0) reached_.push_back(&job);
+    }
+
+    std::int32_t near_floor(const RunJob& job) {
+        const MixtureArrays<double> at = now();
+        const Index size = room_->covariance_numbers / room_->n_covariances;
+        FloorTest& test = floor_tests_[static_cast<std::size_t>(job.family)];
+        std::int32_t n = 0;
+        for (Index k = 0; k < room_->n_covariances; ++k) {
+            n += test.touches(at.covariances + k * size, at.factors + k * size);
         }
-        if (room.n_covariances == 1) *job.n_boundary *= static_cast<std::int32_t>(K);
+        return room_->n_covariances == 1 ? n * static_cast<std::int32_t>(job.n_components) : n;
     }
 
     void put_nothing(const RunJob& job) {
-        const Index K = room_->shape.n_components, d = room_->shape.n_features;
-        const double nan = std::numeric_limits<double>::quiet_NaN();
-        std::fill_n(job.result.weights, K, nan);
-        std::fill_n(job.result.means, K * d, nan);
-        std::fill_n(job.result.covariances, room_->covariance_numbers, nan);
-        std::fill_n(job.result.factors, room_->covariance_numbers, nan);
-        *job.objective = -std::numeric_limits<double>::infinity();
+        const double infinity = std::numeric_limits<double>::infinity();
+        std::fill_n(job.result, room_->record_numbers, std::numeric_limits<double>::quiet_NaN());
+        *job.objective = -infinity;
+        *job.gain = 0;
         *job.n_iter = 0;
         *job.status = RunStatus::degenerate;
-        *job.n_boundary = static_cast<std::int32_t>(K);
+        *job.n_boundary = static_cast<std::int32_t>(job.n_components);
     }
 
     const RunRules& rules_;
+    const RunRows& rows_;
     const Variant& variant_;
     Team& team_;
     Watch* watch_;
-    Subset subset_;
-    FloorTest floor_test_;
+    Rooms rooms_;
+    std::vector<Subset> subsets_;         // of each view
+    std::vector<FloorTest> floor_tests_;  // of each family
     Workspace workspace_;
-    std::optional<Room> room_;
-    MixtureArrays<double> now_{}, other_{};
-    std::vector<double> one_hot_;
+    GroupMoments moments_;
+    std::vector<double> one_hot_, trace_;    // trace: the objective before and after each M step
+    std::vector<const RunJob*> reached_;     // runs of this unit that ended
     Index rows_since_question_ = 0;
-    bool stopped_ = false;
+    // of the present job
+    Index family_ = 0, view_ = 0;
+    Subset* subset_ = nullptr;
+    Room* room_ = nullptr;
+    Buffer *now_ = nullptr, *other_ = nullptr;  // records
 };
 
-// Longest first, so that no thread is left with a long job at the end; then by fold, so that a
+// Jobs of one unit, and how long they may take.
+struct Unit {
+    const RunJob *first, *last;
+    double work = 0;
+};
+
+std::vector<Unit> units_of(const RunRules& rules, const RunJob* jobs, Index n_jobs, Index n_rows) {
+    std::vector<Unit> units;
+    for (const RunJob* job = jobs; job != jobs + n_jobs; ++job) {
+        if (units.empty() || units.back().first->unit != job->unit) units.push_back({job, job});
+        Unit& unit = units.back();
+        unit.last = job + 1;
+        const Shape shape{rules.families[job->family].shape->geometry, job->n_components,
+                          rules.n_features};
+        unit.work += (1 + std::min(rules.max_iter, 50)) * estimated_seconds(shape, n_rows + 100);
+    }
+    return units;
+}
+
+// Longest first, so that no thread is left with a long one at the end; then by fold, so that a
 // thread keeps its copy of the rows.
-std::vector<Index> order_of(const RunJob* jobs, Index n_jobs) {
-    std::vector<Index> order(static_cast<std::size_t>(n_jobs));
-    std::iota(order.begin(), order.end(), Index{0});
-    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) {
-        if (jobs[a].n_components != jobs[b].n_components) {
-            return jobs[a].n_components > jobs[b].n_components;
-        }
-        return jobs[a].fold < jobs[b].fold;
+void put_in_order(std::vector<Unit>& units) {
+    std::stable_sort(units.begin(), units.end(), [](const Unit& a, const Unit& b) {
+        return a.work != b.work ? a.work > b.work : a.first->fold < b.first->fold;
     });
-    return order;
 }
 
 }  // namespace
 
-void em_runs(const RunRules& rules, const Rows& rows, const std::int32_t* folds,
-             const RunJob* jobs, Index n_jobs, const Execution& how) {
-    const std::vector<Index> order = order_of(jobs, n_jobs);
+Index record_size(const ShapeInfo& shape, Index n_components, Index n_features) {
+    const Index count = shape.one_for_all ? 1 : n_components;
+    return n_components * (1 + n_features) + 2 * count * covariance_size(shape.geometry, n_features);
+}
+
+void em_runs(const RunRules& rules, const RunRows& rows, const RunJob* jobs, Index n_jobs,
+             const Execution& how) {
+    std::vector<Unit> units = units_of(rules, jobs, n_jobs, rows.views->x.n_rows);
+    put_in_order(units);
     double seconds = 0;
-    for (Index j = 0; j < n_jobs; ++j) {
-        const Shape shape{rules.shape->geometry, jobs[j].n_components, rules.n_features};
-        seconds += (1 + std::min(rules.max_iter, 50)) * estimated_seconds(shape, rows.x.n_rows + 100);
-    }
-    Team team(how, useful_threads(how.n_threads, n_jobs, seconds));
+    for (const Unit& unit : units) seconds += unit.work;
+    const Index n_units = static_cast<Index>(units.size());
+    Team team(how, useful_threads(how.n_threads, n_units, seconds));
     std::atomic<Index> next{0};
     team.run([&](Watch* watch) {
-        Runner runner(rules, rows, folds, *how.variant, team, watch);
-        for (Index i; (i = next.fetch_add(1)) < n_jobs;) {
-            if (team.stopped(watch) || !runner.run(jobs[order[i]])) return;
+        Runner runner(rules, rows, *how.variant, team, watch);
+        for (Index i; (i = next.fetch_add(1)) < n_units;) {
+            if (team.stopped(watch) || !runner.run_unit(units[i].first, units[i].last)) return;
         }
     });
 }

@@ -59,8 +59,9 @@ void soften(const Shape& shape, double* weight, double* total) {
     }
 }
 
-FloorTest::FloorTest(Geometry geometry, Index n_features, const double* floor)
-    : d_(n_features), size_(covariance_size(geometry, n_features)), floor_(floor) {
+FloorTest::FloorTest(Geometry geometry, Index n_features, const double* floor, double times)
+    : d_(n_features), size_(covariance_size(geometry, n_features)), floor_(floor),
+      least_(times * touching) {
     if (!floor || geometry == Geometry::diagonal || geometry == Geometry::spherical) return;
     factor_ = make_buffer(d_ * d_);
     work_ = make_buffer(3 * d_ * d_);
@@ -77,14 +78,14 @@ bool FloorTest::touches(const double* covariance, const double* factor) {
     if (!floor_) return false;
     if (!factor_) {
         for (Index i = 0; i < size_; ++i) {
-            if (covariance[i] < touching * floor_[i]) return true;
+            if (covariance[i] < least_ * floor_[i]) return true;
         }
         return false;
     }
-    // With W F W' = I: above the floor if W Sigma W' - touching I is positive definite.
+    // With W F W' = I: above the floor if W Sigma W' - least I is positive definite.
     double* white = work_.get();
     congruence(d_, factor_.get(), covariance, white, white + d_ * d_);
-    for (Index i = 0; i < d_; ++i) white[i * (d_ + 1)] -= touching;
+    for (Index i = 0; i < d_; ++i) white[i * (d_ + 1)] -= least_;
     return !cholesky_any_pivot(d_, white, white);
 }
 

@@ -15,14 +15,15 @@ void soften(const Shape& shape, double* weight, double* total);
 // with Sigma >= F, or are not positive definite. Everything in the geometry's layout.
 class FloorTest {
   public:
-    // Without a floor (null) only singular covariances count.
-    FloorTest(Geometry geometry, Index n_features, const double* floor);
+    // Covariances below `times` the floor count. Without a floor (null) only singular ones do.
+    FloorTest(Geometry geometry, Index n_features, const double* floor, double times = 1.0);
 
     bool touches(const double* covariance, const double* factor);
 
   private:
     Index d_, size_;  // features; numbers of a covariance
     const double* floor_;
+    double least_;  // eigenvalues of F^-1 Sigma up to here count
     Buffer factor_, work_;
 };
 

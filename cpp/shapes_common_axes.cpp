@@ -308,6 +308,7 @@ void choose_start(CommonAxes& state) {
     const Index d = p.d, size = d * d;
     double* rows = p.workspace.take(2 * size + d + eigen_scratch(d));
     double* copy = rows + size;
+    const bool few = p.max_inner < kSweepsPerStart;  // then starts are compared as they are
     double best = kInfinity;
     std::fill(state.best_axes, state.best_axes + size, 0.0);
     for (Index j = 0; j < d; ++j) state.best_axes[j * (d + 1)] = 1.0;
@@ -320,7 +321,7 @@ void choose_start(CommonAxes& state) {
             symmetric_eigen(d, copy, copy + size, rows, copy + size + d);
         }
         state.set_axes(rows);
-        const double loss = state.descend(std::min(kSweepsPerStart, p.max_inner), true);
+        const double loss = few ? state.loss() : state.descend(kSweepsPerStart, true);
         const bool agree = std::abs(loss - best) <= kAgree * p.n_total;
         if (agree && d > kAllStartsUpTo) break;
         if (!(loss < best)) continue;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 namespace mixtura {
@@ -12,8 +13,27 @@ constexpr double kEps = std::numeric_limits<double>::epsilon();
 constexpr Index kTiny = 8;        // up to here plain scalar loops beat the row form
 constexpr int kMaxSweeps = 60;    // Jacobi needs about 10; more only for non-finite input
 
+// Calls work(d) with the dimension as a constant where matrices are smallest: there loops that the
+// compiler unrolls take a third of the time, and whole runs on few rows spend most of theirs here.
+template <class Work>
+auto with_dimension(Index d, Work work) {
+    switch (d) {
+        case 2: return work(std::integral_constant<Index, 2>{});
+        case 3: return work(std::integral_constant<Index, 3>{});
+        case 4: return work(std::integral_constant<Index, 4>{});
+        case 5: return work(std::integral_constant<Index, 5>{});
+        case 6: return work(std::integral_constant<Index, 6>{});
+        default: return work(d);
+    }
+}
+
+// Whether the dimension is known when this is compiled.
+template <class Dimension>
+constexpr bool is_constant = !std::is_same_v<Dimension, Index>;
+
 // Rows of l from dot products; for small d, where setting up vector loops costs more than it saves.
-bool cholesky_tiny(Index d, const double* a, double* l, double tolerance) {
+template <class Dimension>
+bool cholesky_tiny(Dimension d, const double* a, double* l, double tolerance) {
     double inverse_pivot[kTiny];
     for (Index i = 0; i < d; ++i) {
         const double diagonal = a[i * d + i];
@@ -56,7 +76,8 @@ bool cholesky_rows(Index d, const double* a, double* l, double tolerance) {
 }
 
 bool cholesky_with(Index d, const double* a, double* l, double tolerance) {
-    return d <= kTiny ? cholesky_tiny(d, a, l, tolerance) : cholesky_rows(d, a, l, tolerance);
+    if (d > kTiny) return cholesky_rows(d, a, l, tolerance);
+    return with_dimension(d, [&](auto n) { return cholesky_tiny(n, a, l, tolerance); });
 }
 
 }  // namespace
@@ -70,7 +91,10 @@ bool cholesky_any_pivot(Index d, const double* a, double* l) {
     return cholesky_with(d, a, l, 0.0);
 }
 
-void invert_lower(Index d, const double* l, double* w) {
+namespace {
+
+template <class Dimension>
+void invert_lower_of(Dimension d, const double* l, double* __restrict w) {
     for (Index i = 0; i < d; ++i) {
         double* row = w + i * d;
         const double scale = 1.0 / l[i * d + i];
@@ -84,6 +108,28 @@ void invert_lower(Index d, const double* l, double* w) {
         for (Index j = 0; j < i; ++j) row[j] *= -scale;
         row[i] = scale;
     }
+}
+
+// out[0..n) = sum over p < d of coefficient[p] * rows[p * d + 0..n).
+template <class Dimension>
+void combine_rows(Dimension d, Index n, const double* coefficient, const double* rows,
+                  double* __restrict out) {
+    if constexpr (is_constant<Dimension>) {
+        double sum[d];
+        for (Index j = 0; j < d; ++j) sum[j] = 0.0;
+        for (Index p = 0; p < d; ++p)
+            for (Index j = 0; j < d; ++j) sum[j] += coefficient[p] * rows[p * d + j];
+        for (Index j = 0; j < n; ++j) out[j] = sum[j];
+    } else {
+        for (Index j = 0; j < n; ++j) out[j] = 0.0;
+        add_rows(n, d, coefficient, 1, rows, d, out);
+    }
+}
+
+}  // namespace
+
+void invert_lower(Index d, const double* l, double* w) {
+    with_dimension(d, [&](auto n) { invert_lower_of(n, l, w); });
 }
 
 double log_determinant_of_factor(Index d, const double* l) {
@@ -113,35 +159,31 @@ void add_rows(Index n, Index m, const double* coefficient, Index stride, const d
 }
 
 void multiply(Index d, const double* a, const double* b, double* c) {
-    for (Index i = 0; i < d; ++i) {
-        double* row = c + i * d;
-        for (Index j = 0; j < d; ++j) row[j] = 0.0;
-        add_rows(d, d, a + i * d, 1, b, d, row);
-    }
+    with_dimension(d, [&](auto n) {
+        for (Index i = 0; i < n; ++i) combine_rows(n, n, a + i * n, b, c + i * n);
+    });
 }
 
 void congruence(Index d, const double* a, const double* s, double* c, double* scratch) {
     double* as = scratch;
     double* at = scratch + d * d;
-    multiply(d, a, s, as);
-    transpose(d, a, at);
-    for (Index i = 0; i < d; ++i) {
-        double* row = c + i * d;
-        for (Index j = 0; j <= i; ++j) row[j] = 0.0;
-        add_rows(i + 1, d, as + i * d, 1, at, d, row);
-    }
-    mirror_lower(d, c);
+    with_dimension(d, [&](auto n) {
+        for (Index i = 0; i < n; ++i) combine_rows(n, n, a + i * n, s, as + i * n);
+        transpose(n, a, at);
+        for (Index i = 0; i < n; ++i) combine_rows(n, i + 1, as + i * n, at, c + i * n);
+        mirror_lower(n, c);
+    });
 }
 
 void sum_of_outer_products(Index d, const double* value, const double* rows, double* c,
                            double* scratch) {
-    for (Index i = 0; i < d; ++i) {
-        for (Index j = 0; j < d; ++j) scratch[j] = value[j] * rows[j * d + i];
-        double* row = c + i * d;
-        for (Index j = 0; j <= i; ++j) row[j] = 0.0;
-        add_rows(i + 1, d, scratch, 1, rows, d, row);
-    }
-    mirror_lower(d, c);
+    with_dimension(d, [&](auto n) {
+        for (Index i = 0; i < n; ++i) {
+            for (Index j = 0; j < n; ++j) scratch[j] = value[j] * rows[j * n + i];
+            combine_rows(n, i + 1, scratch, rows, c + i * n);
+        }
+        mirror_lower(n, c);
+    });
 }
 
 void transpose(Index d, const double* a, double* t) {
@@ -164,7 +206,10 @@ double trace_of_product(Index d, const double* a, const double* b) {
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-void rotate_rows(Index d, double* rows, Index p, Index q, double c, double s) {
+namespace {
+
+template <class Dimension>
+void turn_rows(Dimension d, double* rows, Index p, Index q, double c, double s) {
     double* __restrict row_p = rows + p * d;
     double* __restrict row_q = rows + q * d;
     for (Index j = 0; j < d; ++j) {
@@ -174,9 +219,10 @@ void rotate_rows(Index d, double* rows, Index p, Index q, double c, double s) {
     }
 }
 
-void rotate_symmetric(Index d, double* a, Index p, Index q, double c, double s) {
+template <class Dimension>
+void turn_symmetric(Dimension d, double* a, Index p, Index q, double c, double s) {
     const double app = a[p * d + p], aqq = a[q * d + q], apq = a[p * d + q];
-    rotate_rows(d, a, p, q, c, s);
+    turn_rows(d, a, p, q, c, s);
     const double both = 2.0 * c * s * apq;
     a[p * d + p] = c * c * app + both + s * s * aqq;
     a[q * d + q] = s * s * app - both + c * c * aqq;
@@ -185,6 +231,16 @@ void rotate_symmetric(Index d, double* a, Index p, Index q, double c, double s) 
         a[j * d + p] = a[p * d + j];
         a[j * d + q] = a[q * d + j];
     }
+}
+
+}  // namespace
+
+void rotate_rows(Index d, double* rows, Index p, Index q, double c, double s) {
+    with_dimension(d, [&](auto n) { turn_rows(n, rows, p, q, c, s); });
+}
+
+void rotate_symmetric(Index d, double* a, Index p, Index q, double c, double s) {
+    with_dimension(d, [&](auto n) { turn_symmetric(n, a, p, q, c, s); });
 }
 
 namespace {
@@ -199,13 +255,14 @@ void sort_descending(Index d, double* values, double* vectors) {
 }
 
 // Rotate a_pq to zero; false when it is negligible already.
-bool annihilate(Index d, double* a, double* vectors, Index p, Index q) {
+template <class Dimension>
+bool annihilate(Dimension d, double* a, double* vectors, Index p, Index q) {
     const double app = a[p * d + p], aqq = a[q * d + q], apq = a[p * d + q];
     if (!(std::abs(apq) > kEps * std::sqrt(std::abs(app) * std::abs(aqq)))) return false;
     const double ratio = (app - aqq) / (2.0 * apq);
     const double t = std::copysign(1.0, ratio) / (std::abs(ratio) + std::sqrt(1.0 + ratio * ratio));
     const double c = 1.0 / std::sqrt(1.0 + t * t), s = c * t;
-    rotate_rows(d, a, p, q, c, s);
+    turn_rows(d, a, p, q, c, s);
     a[p * d + p] = app + t * apq;
     a[q * d + q] = aqq - t * apq;
     a[p * d + q] = a[q * d + p] = 0.0;
@@ -213,13 +270,12 @@ bool annihilate(Index d, double* a, double* vectors, Index p, Index q) {
         a[j * d + p] = a[p * d + j];
         a[j * d + q] = a[q * d + j];
     }
-    rotate_rows(d, vectors, p, q, c, s);
+    turn_rows(d, vectors, p, q, c, s);
     return true;
 }
 
-}  // namespace
-
-void jacobi_eigen(Index d, double* a, double* values, double* vectors) {
+template <class Dimension>
+void jacobi(Dimension d, double* a, double* values, double* vectors) {
     for (Index i = 0; i < d * d; ++i) vectors[i] = 0.0;
     for (Index i = 0; i < d; ++i) vectors[i * d + i] = 1.0;
     bool turned = d > 1;
@@ -231,6 +287,12 @@ void jacobi_eigen(Index d, double* a, double* values, double* vectors) {
     }
     for (Index i = 0; i < d; ++i) values[i] = a[i * d + i];
     sort_descending(d, values, vectors);
+}
+
+}  // namespace
+
+void jacobi_eigen(Index d, double* a, double* values, double* vectors) {
+    with_dimension(d, [&](auto n) { jacobi(n, a, values, vectors); });
 }
 
 }  // namespace mixtura

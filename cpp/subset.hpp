@@ -25,7 +25,10 @@ inline double number_at(const Matrix& m, Index row, Index column) {
 // The rows of a job: all of them, or a copy of those outside of one fold.
 class Subset {
   public:
-    Subset(const Rows& all, const std::int32_t* folds) : all_(all), folds_(folds) { take(-1); }
+    Subset(const Matrix& x, const double* weights, const std::int32_t* folds)
+        : all_{x, weights, nullptr}, folds_(folds) {
+        take(-1);
+    }
 
     void leave_out(std::int32_t fold) {
         if (fold != fold_) take(fold);
@@ -65,7 +68,7 @@ class Subset {
         rows_.weights = all_.weights ? weights_.data() : nullptr;
     }
 
-    const Rows& all_;
+    Rows all_;
     const std::int32_t* folds_;
     std::int32_t fold_;
     Rows rows_;

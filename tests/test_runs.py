@@ -107,7 +107,7 @@ def test_one_component_has_the_bits_of_the_block_route():
         start = from_partition(family, as_source(X), np.ones((len(X), 1)), ALONE)
         fit = fit_em(start, as_source(X), executor=ALONE, max_iter=3)
         assert runs.objective[0] == fit.objective
-        for a, b in zip(runs.params, fit.mixture.params, strict=True):
+        for a, b in zip(runs.mixture(0)[1], fit.mixture.params, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -119,7 +119,7 @@ def test_many_chunks_of_rows():
     start = from_partition(family, as_source(X), one_hot(labels[0], 3), ALONE)
     fit = fit_em(start, as_source(X), executor=ALONE, max_iter=8)
     assert runs.objective[0] == pytest.approx(fit.objective, rel=1e-13)
-    same(runs.params, fit.mixture.params, rtol=1e-11, atol=1e-13)
+    same(runs.mixture(0)[1], fit.mixture.params, rtol=1e-11, atol=1e-13)
 
 
 def test_going_on_is_as_if_never_stopped():
@@ -130,8 +130,7 @@ def test_going_on_is_as_if_never_stopped():
     half = runner.from_partitions(X, None, labels, sizes, Limits(17), 1)
     rest = runner.onward(half, X, None, Limits(13), 1)
     np.testing.assert_array_equal(whole.objective, rest.objective)
-    for a, b in zip(whole.params, rest.params, strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(whole.records, rest.records)
     assert (whole.n_iter == half.n_iter + rest.n_iter).all()
 
 
@@ -151,8 +150,7 @@ def test_a_fold_left_out_is_as_if_its_rows_were_not_there(weighted):
         rows, weights = X[kept], None if w is None else w[kept]
         alone = runner.onward(starts.take([jobs[j]]), rows, weights, Limits(6), 1)
         assert runs.objective[j] == alone.objective[0]
-        for a, b in zip(runs.take([j]).params, alone.params, strict=True):
-            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(runs.record(j), alone.records)
 
 
 @pytest.mark.parametrize("shape", ["VVV", "EEE", "VVI", "EII"])
@@ -170,8 +168,7 @@ def test_the_same_bits_for_any_number_of_threads_and_company(shape):
         for j in range(len(sizes))
     ])  # fmt: skip
     for other in (*results[1:], alone):
-        for a, b in zip(results[0].params, other.params, strict=True):
-            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(results[0].records, other.records)
         np.testing.assert_array_equal(results[0].objective, other.objective)
         np.testing.assert_array_equal(results[0].status, other.status)
 
@@ -214,9 +211,9 @@ def test_a_component_that_loses_its_rows_is_degenerate():
     family = ready(X, "VVV")
     params = family.params(np.array([X.mean(0), X.mean(0) + 60.0]), np.array([np.cov(X.T)] * 2))
     start = Mixture(family, np.array([0.5, 0.5]), params)
-    runs = family.runner().onward(Runs.of([(start.weights, params)]), X, None, Limits(9), 1)
+    runs = family.runner().onward(family.runner().runs_of([(start.weights, params)]), X, None, Limits(9), 1)
     assert (runs.status[0], runs.n_iter[0]) == (DEGENERATE, 0)
-    same(runs.params, params, rtol=0)
+    same(runs.mixture(0)[1], params, rtol=0)
     steps = em_steps(start, as_source(X), care=Care("repair", len(X)), executor=ALONE)
     next(steps)
     assert next(steps).events
@@ -230,7 +227,7 @@ def test_components_on_the_floor_are_counted_and_ranked_low():
         narrow, wide = 10.0 * family.floor, 1e6 * family.floor
         centres = np.array([X[0], X.mean(0)])
         starts = [family.params(centres, np.array([low, wide])) for low in (narrow, wide)]
-        bundle = Runs.of((np.array([0.3, 0.7]), params) for params in starts)
+        bundle = family.runner().runs_of([(np.array([0.3, 0.7]), params) for params in starts])
         runs = family.runner().onward(bundle, X, None, Limits(10, 1e-8), 1)
         assert runs.n_boundary.tolist() == [1, 0]
         assert runs.objective[0] > runs.objective[1]
@@ -254,7 +251,8 @@ def test_rounding_does_not_decide_between_runs():
     objective = np.array([-5.0, -3.0 - 1e-9, -3.0, -4.0, -1.0, 0.0])
     status = np.array([0, 0, 1, 0, 0, DEGENERATE], dtype=np.int32)
     n_boundary = np.array([0, 0, 0, 0, 1, 0], dtype=np.int32)
-    runs = Runs(K, np.ones(6), (), objective, none, status, n_boundary)
+    runner = Gaussian(1).runner()
+    runs = Runs(runner, none, K, 3 * K, np.ones(18), objective, none, none, status, n_boundary)
     assert runs.ranked().tolist() == [2, 1, 3, 0, 4, 5]
     assert runs.ranked(1e-6).tolist() == [1, 2, 3, 0, 4, 5]
     assert runs.ranked(1.5).tolist() == [1, 2, 3, 0, 4, 5]
@@ -324,22 +322,36 @@ def test_wrong_arguments_are_refused():
     X = blobs(12)
     labels, sizes = groups_of(X, None, [2], KMEANS, 1)
     good = {
-        "X": X, "weights": None, "folds": None, "shape": "VVV", "jobs_k": sizes, "jobs_fold": None,
-        "labels": labels, "start": None, "origin": X.mean(0), "floor": None, "max_iter": 1,
-        "tol": 0.0, "max_inner": 200, "n_threads": 1,
+        "X": [X], "origins": X.mean(0)[None], "weights": None, "folds": None,
+        "families": [("VVV", 0, None)], "jobs_family": 0 * sizes, "jobs_k": sizes,
+        "jobs_unit": 0 * sizes, "jobs_fold": None, "goals": None, "labels": labels,
+        "jobs_partition": 0 * sizes, "start": None, "max_iter": 1, "tol": 0.0, "max_inner": 200,
+        "trust": 1.0, "near": 1.0, "n_threads": 1,
     }  # fmt: skip
     _kernel.em_runs(**good)
     for wrong, said in (
-        ({"shape": "XYZ"}, "14 names"),
+        ({"X": []}, "at least one view"),
+        ({"X": [X, X[1:]], "origins": np.zeros((2, 2))}, "must be alike"),
+        ({"families": [("XYZ", 0, None)]}, "14 names"),
+        ({"families": [("VVV", 1, None)]}, "one of the views"),
+        ({"families": [("VVV", 0, -np.eye(2))]}, "not positive definite"),
+        ({"families": [("VVV", 0, np.eye(3))]}, "floor must be"),
+        ({"jobs_family": 0 * sizes + 1}, "must name families"),
+        ({"jobs_partition": 0 * sizes + 1}, "must name rows"),
         ({"labels": labels + 1}, "labels must lie"),
         ({"labels": labels[:, :-1].copy()}, "labels must be"),
-        ({"labels": None}, "labels or start"),
+        ({"labels": None}, "belong together"),
+        ({"labels": None, "jobs_partition": None}, "labels or start"),
+        ({"start": np.zeros(2)}, "labels or start"),
+        ({"labels": None, "jobs_partition": None, "start": np.zeros(2)}, "start must be"),
         ({"jobs_k": 0 * sizes}, "numbers >= 1"),
         ({"folds": np.zeros(len(X), dtype=np.int32)}, "belong together"),
-        ({"floor": -np.eye(2)}, "not positive definite"),
-        ({"origin": np.zeros(3)}, "origin"),
+        ({"origins": np.zeros((1, 3))}, "origins"),
+        ({"goals": np.zeros(9)}, "goals"),
         ({"n_threads": 0}, "n_threads"),
         ({"max_inner": 0}, "max_inner"),
+        ({"trust": -1.0}, "trust"),
+        ({"near": 0.0}, "near"),
     ):
         with pytest.raises(ValueError, match=said):
             _kernel.em_runs(**{**good, **wrong})

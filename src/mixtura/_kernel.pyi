@@ -98,29 +98,27 @@ def hierarchy(
     Z: Array, weights: Array | None, softness: float, n_threads: int
 ) -> NDArray[np.int32]: ...
 def em_runs(
-    X: Rows,
+    X: list[Rows],
+    origins: Array,
     weights: Array | None,
     folds: NDArray[np.int32] | None,
-    shape: str,
+    families: list[tuple[str, int, Array | None]],
+    jobs_family: NDArray[np.int32],
     jobs_k: NDArray[np.int32],
+    jobs_unit: NDArray[np.int32],
     jobs_fold: NDArray[np.int32] | None,
+    goals: Array | None,
     labels: NDArray[np.int32] | None,
-    start: tuple[Array, Array, Array, Array] | None,
-    origin: Array,
-    floor: Array | None,
+    jobs_partition: NDArray[np.int32] | None,
+    start: Array | None,
     max_iter: int,
     tol: float,
     max_inner: int,
+    trust: float,
+    near: float,
     n_threads: int,
 ) -> tuple[
-    Array,
-    Array,
-    Array,
-    Array,
-    Array,
-    NDArray[np.int32],
-    NDArray[np.int32],
-    NDArray[np.int32],
+    Array, Array, Array, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]
 ]: ...
 def soften(weight: Array, total: Array, geometry: int, n_features: int) -> tuple[Array, Array]: ...
 def at_floor(

@@ -8,23 +8,22 @@ and the best run of all counts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
-from mixtura.crossval.exchange import Exchange
+from mixtura.crossval.exchange import Exchange, Offer
 from mixtura.crossval.held_rows import HeldRows
 from mixtura.crossval.splits import Cut, cut_seed
 from mixtura.crossval.trials import Cell, Search, Trial
 from mixtura.executor import Executor
-from mixtura.families.runs import CONVERGED, DEGENERATE, Folds, Ints, Limits, Runner, Runs
+from mixtura.families.runs import CONVERGED, Folds, Ints, Limits, Pairs, Runner, Runs
 from mixtura.mixture import Mixture
 from mixtura.start import SHORT_STEPS, partitions
 from mixtura.start.batch import FINAL_INNER, ROUGH_INNER, added
-from mixtura.stats import Array
+from mixtura.stats import Array, IntArray
 
 #: Runs of each cell that go on after a few steps.
 POLISHED = 2
@@ -35,7 +34,7 @@ EXCHANGES = 2
 #: Families of the same size that each candidate hears of.
 N_DONORS = 3
 
-#: How many times what it gained in its last steps a run is trusted to gain yet.
+#: How many times what it gained in the second half of its steps a run is trusted to gain yet.
 TRUST = 4.0
 
 #: Runs that go on where all known ones end on a bound.
@@ -44,15 +43,10 @@ N_REGULAR = 3
 #: Runs that are so close, in nats, have met in one optimum.
 SLACK = 1e-3
 
-#: No partitions at all.
-NO_LABELS = np.zeros((0, 0), dtype=np.int32), np.zeros(0, dtype=np.int32)
-
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Runs of one family on the rows of the cuts of one round.
+    """Runs on the rows of the cuts of one round.
 
     Attributes
     ----------
@@ -60,33 +54,70 @@ class Batch:
         The runs.
     left_out : ndarray of shape (J,)
         Fold that each leaves out.
-    n_iter : ndarray of shape (J,)
-        M steps until now.
     """
 
     runs: Runs
     left_out: Ints
-    n_iter: Ints
 
-    def take(self, jobs: Any) -> Batch:
+    def take(self, jobs: Ints | IntArray) -> Batch:
         """Some of the runs, in the order given."""
-        return Batch(self.runs.take(jobs), self.left_out[jobs], self.n_iter[jobs])
+        return Batch(self.runs.take(jobs), self.left_out[jobs])
 
     def joined(self, other: Batch) -> Batch:
         """These runs, then others."""
-        return Batch(
-            Runs.joined([self.runs, other.runs]),
-            np.concatenate([self.left_out, other.left_out]),
-            np.concatenate([self.n_iter, other.n_iter]),
-        )
+        left_out = np.concatenate([self.left_out, other.left_out])
+        return Batch(Runs.joined([self.runs, other.runs]), left_out)
 
-    def best(self) -> Batch | None:
-        """The best run for each fold and number of components; None where all failed."""
-        first: dict[tuple[int, int], int] = {}
-        for j in self.runs.ranked().tolist():
-            if self.runs.status[j] != DEGENERATE:
-                first.setdefault((int(self.left_out[j]), int(self.runs.sizes[j])), j)
-        return self.take(np.array(list(first.values()), dtype=np.intp)) if first else None
+    def best(self) -> Batch:
+        """The best run of each cell: fold, family and number of components; none if all failed."""
+        order = self.runs.ranked()
+        order = order[self.runs.ended[order]]
+        _, first = np.unique(self._cells[order], axis=0, return_index=True)
+        return self.take(order[np.sort(first)])
+
+    def of_fold(self, fold: int) -> Runs:
+        """The runs that leave out one fold."""
+        return self.runs.take(np.flatnonzero(self.left_out == fold))
+
+    @property
+    def units(self) -> Ints:
+        """Numbers of the cells that runs belong to; runs of a cell stand together."""
+        new = (self._cells[1:] != self._cells[:-1]).any(axis=1)
+        return np.concatenate([[0], np.cumsum(new)]).astype(np.int32)[: len(self.runs)]
+
+    @property
+    def _cells(self) -> Ints:
+        return np.stack([self.left_out, self.runs.families, self.runs.sizes], axis=1)
+
+
+class Goals(NamedTuple):
+    """What is known of each cell, by family and number of components.
+
+    Attributes
+    ----------
+    n_boundary : ndarray of shape (F, largest K + 1)
+        Components on a bound in the best run.
+    objective : ndarray of shape (F, largest K + 1)
+        Its log-likelihood; -infinity where there is no run.
+    """
+
+    n_boundary: Ints
+    objective: Array
+
+    @classmethod
+    def of(cls, runs: Runs | None, n_families: int, largest: int) -> Goals:
+        """The runs, one for each cell."""
+        shape = n_families, largest + 1
+        goals = cls(np.zeros(shape, dtype=np.int32), np.full(shape, -np.inf))
+        if runs is not None:
+            cells = runs.families, runs.sizes
+            goals.n_boundary[cells], goals.objective[cells] = runs.n_boundary, runs.objective
+        return goals
+
+    def to_reach(self, families: Ints, sizes: Ints) -> Array:
+        """What runs must reach to count; runs on a bound are no goal."""
+        bounded = self.n_boundary[families, sizes] > 0
+        return np.where(bounded, -np.inf, self.objective[families, sizes] + SLACK)
 
 
 class CompiledTrials:
@@ -107,62 +138,40 @@ class CompiledTrials:
     def __init__(
         self, search: Search, runners: Mapping[int, Runner], rows: HeldRows, executor: Executor
     ) -> None:
-        self.search, self.runners, self.rows = search, runners, rows
-        n_threads = executor.threads()
-        # few families share the threads inside of each call instead
-        self._side_by_side = n_threads if len(runners) >= 2 * n_threads else 1
-        self.n_threads = 1 if self._side_by_side > 1 else n_threads
+        self.search, self.rows = search, rows
+        self.places = list(runners)
+        if runners:
+            first, *others = runners.values()
+            self.runner = first.joined(others)
+        self.n_threads = executor.threads()
         self._samples: dict[Cut, tuple[Array, Array | None]] = {}
 
     def made(self, cuts: list[Cut]) -> dict[Cell, Trial]:
         """The best run of each cell; cells whose runs all fail are left out."""
         trials: dict[Cell, Trial] = {}
-        for round_ in sorted({cut.round for cut in cuts} if self.runners else ()):
+        for round_ in sorted({cut.round for cut in cuts} if self.places else ()):
             trials |= self._of_round(round_, [cut for cut in cuts if cut.round == round_])
         return trials
 
     def _of_round(self, round_: int, cuts: list[Cut]) -> dict[Cell, Trial]:
         began = time.perf_counter()
-        starts = {cut: self._partitions(cut) for cut in cuts}
-        found = self._each(lambda f: self._tried(f, round_, starts, POLISHED))
+        found = self._tried(round_, {cut: self._fresh(cut) for cut in cuts}, POLISHED)
         exchanges = {cut: self._exchange(cut) for cut in cuts}
         for _ in range(EXCHANGES if len(self.search.methods) > 1 else 0):
-            found = self._exchanged(found, round_, exchanges)
-        ended = self._each(lambda f: self._ended(f, round_, found[f]))
-        trials = {cell: trial for own in ended.values() for cell, trial in own.items()}
-        return _with_seconds(trials, time.perf_counter() - began)
-
-    def _exchanged(
-        self, found: dict[int, Batch | None], round_: int, exchanges: Mapping[Cut, Exchange]
-    ) -> dict[int, Batch | None]:
-        """The best runs, after others from what fits of other families and sizes offer."""
-        for cut, exchange in exchanges.items():
-            exchange.hear(_of_fold(found, cut.fold))
-
-        def again(f: int) -> Batch | None:
-            offers = {cut: exchange.offers(f) for cut, exchange in exchanges.items()}
-            return _better(found[f], self._tried(f, round_, offers, 1, found[f]))
-
-        return self._each(again)
-
-    def _each(self, work: Callable[[int], T]) -> dict[int, T]:
-        """Do some work for every family: side by side where there are more of them than threads."""
-        places = list(self.runners)
-        if self._side_by_side == 1:
-            return {f: work(f) for f in places}
-        pool = ThreadPoolExecutor(self._side_by_side)
-        try:
-            return dict(zip(places, pool.map(work, places), strict=True))
-        finally:
-            pool.shutdown(cancel_futures=True)
+            if found is None:
+                break
+            offers = {
+                cut: exchange.heard(found.of_fold(cut.fold)).offer()
+                for cut, exchange in exchanges.items()
+            }
+            more = self._tried(round_, offers, 1, found)
+            found = found if more is None else found.joined(more).best()
+        if found is None:
+            return {}
+        return _with_seconds(self._ended(round_, found), time.perf_counter() - began)
 
     def _tried(
-        self,
-        f: int,
-        round_: int,
-        starts: Mapping[Cut, tuple[Ints, Ints]],
-        n_polished: int,
-        known: Batch | None = None,
+        self, round_: int, starts: Mapping[Cut, Offer], n_polished: int, known: Batch | None = None
     ) -> Batch | None:
         """The best run of each cell, from partitions: a few steps of all, the best of them go on.
 
@@ -170,68 +179,54 @@ class CompiledTrials:
         are known. None where nothing could be run.
         """
         parts, left_out = [], []
-        for cut, (labels, sizes) in starts.items():
-            if not len(sizes):
+        for cut, offer in starts.items():
+            if not len(offer.pairs.families):
                 continue
-            runs, gains = self._begun(f, cut, labels, sizes)
-            chosen = _promising(runs, gains, _goals(known, cut.fold), n_polished)
+            own = None if known is None else known.of_fold(cut.fold)
+            goals = Goals.of(own, len(self.places), max(self.search.sizes))
+            runs = self._begun(cut, offer, goals)
+            chosen = _promising(runs, goals, n_polished)
             if len(chosen):
                 parts.append(runs.take(chosen))
                 left_out.append(np.full(len(chosen), cut.fold, dtype=np.int32))
         if not parts:
             return None
-        runs = Runs.joined(parts)
-        batch = Batch(runs, np.concatenate(left_out), runs.n_iter)
-        return self._onward(f, round_, batch, self.search.rough_tol).best()
+        batch = Batch(Runs.joined(parts), np.concatenate(left_out))
+        best = self._onward(round_, batch, self.search.rough_tol).best()
+        return best if len(best.runs) else None
 
-    def _begun(self, f: int, cut: Cut, labels: Ints, sizes: Ints) -> tuple[Runs, Array]:
-        """A few steps from partitions, and what each run gained in the second half of them.
-
-        Degenerate runs are left out.
-        """
+    def _begun(self, cut: Cut, offer: Offer, goals: Goals) -> Runs:
+        """A few steps from partitions."""
         rows, w = self._sample(cut)
-        runner, steps = self.runners[f], min(SHORT_STEPS, self.search.max_iter)
-        limits = Limits(steps - steps // 2, 0.0, ROUGH_INNER)
-        half = runner.from_partitions(rows, w, labels, sizes, limits, self.n_threads)
-        half = half.take(np.flatnonzero(half.status != DEGENERATE))
-        if not len(half):
-            return half, half.objective
-        limits = limits._replace(max_iter=steps // 2)
-        runs = added(half, runner.onward(half, rows, w, limits, self.n_threads))
-        return runs, runs.objective - half.objective
+        steps = min(SHORT_STEPS, self.search.max_iter)
+        of_jobs = offer.pairs.families, offer.sizes[offer.pairs.partitions]
+        return self.runner.from_partitions(
+            rows, w, offer.labels, offer.sizes, Limits(steps, 0.0, ROUGH_INNER, TRUST),
+            self.n_threads, offer.pairs, goals.to_reach(*of_jobs),
+        )  # fmt: skip
 
-    def _onward(self, f: int, round_: int, batch: Batch, tol: float) -> Batch:
+    def _onward(self, round_: int, batch: Batch, tol: float) -> Batch:
         folds = None
         if batch.left_out.max() >= 0:
             folds = Folds(self.rows.folds(round_), batch.left_out)
         inner = ROUGH_INNER if tol > self.search.tol else FINAL_INNER
-        limits = Limits(self.search.max_iter, tol, inner)
-        runs = self.runners[f].onward(
-            batch.runs, self.rows.X, self.rows.w, limits, self.n_threads, folds
-        )
-        family = self.search.families[f][self.search.sizes[0]]
-        # one for each component, or for each run whose components share what is bounded
-        near = np.asarray(family.near_boundary(runs.params), dtype=np.int32)
-        if len(near) == len(runs.weights):
-            near = np.add.reduceat(near, np.cumsum(runs.sizes) - runs.sizes, dtype=np.int32)
-        runs = replace(runs, n_boundary=near)
-        return Batch(runs, batch.left_out, batch.n_iter + runs.n_iter)
+        runs = self.runner.onward(
+            batch.runs, self.rows.X, self.rows.w, Limits(self.search.max_iter, tol, inner, TRUST),
+            self.n_threads, folds, batch.units,
+        )  # fmt: skip
+        return replace(batch, runs=added(batch.runs, runs))
 
-    def _ended(self, f: int, round_: int, batch: Batch | None) -> dict[Cell, Trial]:
-        if batch is None:
-            return {}
+    def _ended(self, round_: int, batch: Batch) -> dict[Cell, Trial]:
         if self.search.tol < self.search.rough_tol:
-            batch = self._onward(f, round_, batch, self.search.tol)
-        runs, families = batch.runs, self.search.families[f]
-        trials: dict[Cell, Trial] = {}
-        for j in range(len(runs)):
-            if runs.status[j] != DEGENERATE:
-                size = int(runs.sizes[j])
-                cell = Cell(f, size, Cut(round_, int(batch.left_out[j])))
-                trials[cell] = Trial(
-                    Mixture(families[size], *runs.mixture(j)), float(runs.objective[j]),
-                    int(batch.n_iter[j]), bool(runs.status[j] == CONVERGED),
-                )  # fmt: skip
+            batch = self._onward(round_, batch, self.search.tol)
+        runs, trials = batch.runs, {}
+        for j in np.flatnonzero(runs.ended).tolist():
+            place, size = self.places[runs.families[j]], int(runs.sizes[j])
+            cell = Cell(place, size, Cut(round_, int(batch.left_out[j])))
+            trials[cell] = Trial(
+                Mixture(self.search.families[place][size], *runs.mixture(j)),
+                float(runs.objective[j]), int(runs.n_iter[j]), bool(runs.status[j] == CONVERGED),
+            )  # fmt: skip
         return trials
 
     # -- starts -----------------------------------------------------------------------
@@ -242,76 +237,54 @@ class CompiledTrials:
             self._samples[cut] = rows, None if (weights == 1.0).all() else weights
         return self._samples[cut]
 
-    def _partitions(self, cut: Cut) -> tuple[Ints, Ints]:
-        """Partitions into groups, and their numbers; all families start from the same."""
+    def _fresh(self, cut: Cut) -> Offer:
+        """Partitions into groups; all families start from the same."""
         rows, w = self._sample(cut)
         sizes = [size for size in self.search.sizes if size <= len(rows)]
         if not sizes:
-            return NO_LABELS
+            return Offer.nothing(len(rows))
         weights = np.ones(len(rows)) if w is None else w
         seed = cut_seed(self.search.seed, cut)
-        return partitions(rows, weights, sizes, self.search.methods, seed, self.n_threads)
+        labels, numbers = partitions(
+            rows, weights, sizes, self.search.methods, seed, self.n_threads
+        )
+        n, n_families = len(numbers), len(self.places)
+        pairs = Pairs(
+            np.repeat(np.arange(n, dtype=np.int32), n_families),
+            np.tile(np.arange(n_families, dtype=np.int32), n),
+        )
+        return Offer(labels, numbers, pairs)
 
     def _exchange(self, cut: Cut) -> Exchange:
-        search = self.search
-        seed = cut_seed(search.seed, cut)
-        return Exchange(*self._sample(cut), search.families, search.sizes, N_DONORS, seed)
+        families = [self.search.families[place] for place in self.places]
+        seed = cut_seed(self.search.seed, cut)
+        return Exchange(*self._sample(cut), families, self.search.sizes, N_DONORS, seed)
 
 
-def _goals(known: Batch | None, fold: int) -> dict[int, tuple[int, float]]:
-    """Components on a bound and objective of the known run of each size."""
-    if known is None:
-        return {}
-    return {
-        int(known.runs.sizes[j]): (int(known.runs.n_boundary[j]), float(known.runs.objective[j]))
-        for j in np.flatnonzero(known.left_out == fold)
-    }
-
-
-def _promising(
-    runs: Runs, gains: Array, goals: Mapping[int, tuple[int, float]], n_polished: int
-) -> Ints:
-    """Runs that go on: the best of each size that may still overtake, and are not the same."""
-    chosen: dict[int, list[int]] = {}
-    reach = runs.objective + TRUST * np.maximum(gains, 0.0)
+def _promising(runs: Runs, goals: Goals, n_polished: int) -> Ints:
+    """Runs that go on: the best of each cell that may still overtake, and are not the same."""
+    reach = runs.objective + TRUST * np.maximum(runs.gain, 0.0)
+    bounded = goals.n_boundary[runs.families, runs.sizes]
+    overtakes = reach > goals.objective[runs.families, runs.sizes] + SLACK
+    hopeful = runs.ended & (overtakes | (bounded > runs.n_boundary))
+    chosen: dict[tuple[int, int], list[int]] = {}
     for j in runs.ranked().tolist():
-        size, value = int(runs.sizes[j]), runs.objective[j]
-        bounded, goal = goals.get(size, (0, -np.inf))
-        own = chosen.setdefault(size, [])
+        if not hopeful[j]:
+            continue
+        own = chosen.setdefault((int(runs.families[j]), int(runs.sizes[j])), [])
         if (
-            runs.status[j] != DEGENERATE
-            and (reach[j] > goal + SLACK or bounded > runs.n_boundary[j])
-            and len(own) < (N_REGULAR if bounded else n_polished)
-            and all(abs(value - runs.objective[i]) > SLACK for i in own)
+            len(own) < (N_REGULAR if bounded[j] else n_polished)
+            and all(abs(runs.objective[j] - runs.objective[i]) > SLACK for i in own)
             and (not own or reach[j] > runs.objective[own[0]])
         ):
             own.append(j)
     return np.array([j for own in chosen.values() for j in own], dtype=np.int32)
 
 
-def _of_fold(found: Mapping[int, Batch | None], fold: int) -> dict[int, Runs]:
-    """The runs of one fold."""
-    return {
-        f: batch.runs.take(np.flatnonzero(batch.left_out == fold))
-        for f, batch in found.items()
-        if batch is not None
-    }
-
-
-def _better(one: Batch | None, other: Batch | None) -> Batch | None:
-    """The better of the runs of each cell."""
-    if one is None or other is None:
-        return one or other
-    return one.joined(other).best()
-
-
 def _with_seconds(trials: dict[Cell, Trial], seconds: float) -> dict[Cell, Trial]:
     """Share the time of runs that were made together by their work."""
     work = sum((trial.n_iter + 1) * cell.n_components for cell, trial in trials.items())
     return {
-        cell: Trial(
-            trial.mixture, trial.objective, trial.n_iter, trial.converged,
-            seconds * (trial.n_iter + 1) * cell.n_components / work,
-        )
+        cell: replace(trial, seconds=seconds * (trial.n_iter + 1) * cell.n_components / work)
         for cell, trial in trials.items()
-    }  # fmt: skip
+    }

@@ -14,7 +14,7 @@ import numpy as np
 
 from mixtura.criteria import bic
 from mixtura.families import Family
-from mixtura.families.runs import Ints, Runs
+from mixtura.families.runs import Ints, Pairs, Runs
 from mixtura.mixture import Mixture
 from mixtura.start import whitened
 from mixtura.start.moves import merged, splits
@@ -22,6 +22,20 @@ from mixtura.stats import Array
 
 #: Components of which each split makes a start with one component more, the widest first.
 SPLITS = 2
+
+
+class Offer(NamedTuple):
+    """Partitions `labels` (P, n) into `sizes` (P,) groups, and the families that start from each."""
+
+    labels: Ints
+    sizes: Ints
+    pairs: Pairs
+
+    @classmethod
+    def nothing(cls, n_rows: int) -> Offer:
+        """No partition of so many rows."""
+        none = np.zeros(0, dtype=np.int32)
+        return cls(np.zeros((0, n_rows), dtype=np.int32), none, Pairs(none, none))
 
 
 class Partition(NamedTuple):
@@ -85,27 +99,39 @@ class Exchange:
     _offered: set[tuple[int, int, bytes]] = field(default_factory=set)
     _spaces: dict[int, tuple[Array, Array]] = field(default_factory=dict)
 
-    def hear(self, fits: Mapping[int, Runs]) -> None:
-        """Take in the best runs of each family, one for each size."""
-        for f, runs in fits.items():
-            for j in range(len(runs)):
-                fits_of_size = self._told.setdefault(int(runs.sizes[j]), {})
-                if f not in fits_of_size or fits_of_size[f].objective != runs.objective[j]:
-                    fits_of_size[f] = self._of(f, runs, j)
-                    self._offered.add((f, int(runs.sizes[j]), fits_of_size[f].same.key))
+    def heard(self, runs: Runs) -> Exchange:
+        """Take in the best run of each family and size."""
+        for j in range(len(runs)):
+            f, size = int(runs.families[j]), int(runs.sizes[j])
+            fits_of_size = self._told.setdefault(size, {})
+            if f not in fits_of_size or fits_of_size[f].objective != runs.objective[j]:
+                fits_of_size[f] = self._of(f, runs, j)
+                self._offered.add((f, size, fits_of_size[f].same.key))
+        return self
 
-    def offers(self, f: int) -> tuple[Ints, Ints]:
-        """Partitions (J, n) that are new to a family, and their sizes (J,)."""
-        labels, sizes = [], []
+    def offer(self) -> Offer:
+        """Partitions with the families to which they are new."""
+        labels: list[Ints] = []
+        sizes: list[int] = []
+        place: dict[tuple[int, bytes], int] = {}
+        pairs = []
         for size in self.sizes:
-            for partition in self._for(f, size):
-                if (f, size, partition.key) not in self._offered:
+            for f in range(len(self.families)):
+                for partition in self._for(f, size):
+                    if (f, size, partition.key) in self._offered:
+                        continue
                     self._offered.add((f, size, partition.key))
-                    labels.append(partition.labels)
-                    sizes.append(size)
-        return (
+                    if (size, partition.key) not in place:
+                        place[size, partition.key] = len(labels)
+                        labels.append(partition.labels)
+                        sizes.append(size)
+                    pairs.append((place[size, partition.key], f))
+        pairs.sort()
+        partitions, families = np.array(pairs, dtype=np.int32).reshape(-1, 2).T.copy()
+        return Offer(
             np.array(labels, dtype=np.int32).reshape(-1, len(self.rows)),
             np.array(sizes, dtype=np.int32),
+            Pairs(partitions, families),
         )
 
     def _for(self, f: int, size: int) -> Iterator[Partition]:

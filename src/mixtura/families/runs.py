@@ -1,12 +1,12 @@
 """Whole runs of EM, many at a time: what families with a compiled route offer, and what comes back.
 
-Starts, folds and numbers of components are jobs that share rows in memory. Steps
+Starts, folds, families and numbers of components are jobs that share rows in memory. Steps
 are those of the block route; only what goes around them is compiled too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -18,7 +18,7 @@ from mixtura.stats import Array, Rows
 Ints = NDArray[np.int32]
 
 #: Values of `Runs.status`.
-MAX_ITER, CONVERGED, FELL, DEGENERATE = range(4)
+MAX_ITER, CONVERGED, FELL, DEGENERATE, BEHIND = range(5)
 
 
 class Folds(NamedTuple):
@@ -32,21 +32,58 @@ class Limits(NamedTuple):
     """When runs end: M steps at most, and Aitken's tolerance in nats per unit of weight.
 
     M steps without a closed form take `max_inner` iterations of their own at most. A few
-    do where runs are only compared: each raises the likelihood.
+    do where runs are only compared: each raises the likelihood. A run that has a goal is
+    given up where what it has plus `trust` times what it gained in the second half of its
+    steps stays behind; infinity: never.
     """
 
     max_iter: int
     tol: float = 0.0
     max_inner: int = 200
+    trust: float = np.inf
+
+
+class Pairs(NamedTuple):
+    """Which partition begins which job, (J,), and the family of each, (J,): places in lists."""
+
+    partitions: Ints
+    families: Ints
 
 
 class Runner(Protocol):
-    """Compiled code that makes many runs at once; same results for any number of threads."""
+    """Compiled code that makes many runs at once; same results for any number of threads.
+
+    It runs mixtures of one family or of several; a run names its family by the place.
+    """
+
+    def joined(self, others: Sequence[Any]) -> Runner:
+        """Make one runner of the families of this and of others of its kind."""
+        ...
+
+    def mixture(self, runs: Runs, job: int) -> tuple[Array, Any]:
+        """Weights (K,) and parameters of one run."""
+        ...
+
+    def runs_of(self, mixtures: Sequence[tuple[Array, Any]]) -> Runs:
+        """Bundle mixtures of the first family, given as weights and parameters, that did not run."""
+        ...
 
     def from_partitions(
-        self, X: Rows, w: Array | None, labels: Ints, sizes: Ints, limits: Limits, n_threads: int
+        self,
+        X: Rows,
+        w: Array | None,
+        labels: Ints,
+        sizes: Ints,
+        limits: Limits,
+        n_threads: int,
+        pairs: Pairs | None = None,
+        goals: Array | None = None,
     ) -> Runs:
-        """Run from partitions `labels` (J, n) into `sizes` (J,) groups; -1 is not counted."""
+        """Run from partitions `labels` (P, n) into `sizes` (P,) groups; -1 is not counted.
+
+        One job for each, of the first family, unless `pairs` says otherwise. `goals` (J,) are
+        log-likelihoods that are known to be reached, see `Limits`.
+        """
         ...
 
     def onward(
@@ -57,103 +94,112 @@ class Runner(Protocol):
         limits: Limits,
         n_threads: int,
         folds: Folds | None = None,
+        units: Ints | None = None,
     ) -> Runs:
-        """Go on from where other runs ended, on these rows."""
+        """Go on from where other runs ended, on these rows.
+
+        Runs of one of the `units` (J,) go on one after the other, and what one of them
+        reached is the goal of the next ones of the same family, size and fold.
+        """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Mixtures that J runs ended with; components of all runs lie end to end.
+    """Mixtures that J runs ended with.
 
     Attributes
     ----------
+    runner : Runner
+        Who made them, and can read their records.
+    families : ndarray of shape (J,)
+        Place of the family among those of the runner.
     sizes : ndarray of shape (J,)
         Number of components of each run.
-    weights : ndarray of shape (sum of sizes,)
-        Mixing proportions.
-    params : NamedTuple of ndarray
-        Parameters of all components; arrays that a run shares have one entry per run.
+    lengths : ndarray of shape (J,)
+        Numbers in each record.
+    records : ndarray of shape (sum of lengths,)
+        Weights and parameters of the runs, end to end.
     objective : ndarray of shape (J,)
         Log-likelihood of each mixture in nats.
+    gain : ndarray of shape (J,)
+        How much of it the second half of the M steps brought.
     n_iter : ndarray of shape (J,)
         M steps.
     status : ndarray of shape (J,)
-        `MAX_ITER`, `CONVERGED`, `FELL` or `DEGENERATE`: a component was left without rows.
+        `MAX_ITER`, `CONVERGED`, `FELL`, `BEHIND` (given up, see `Limits`) or `DEGENERATE`: a
+        component was left without rows.
     n_boundary : ndarray of shape (J,)
-        Components on a bound that keeps the likelihood finite.
+        Components near a bound that keeps the likelihood finite.
     """
 
+    runner: Runner
+    families: Ints
     sizes: Ints
-    weights: Array
-    params: Any
+    lengths: NDArray[np.intp]
+    records: Array
     objective: Array
+    gain: Array
     n_iter: Ints
     status: Ints
     n_boundary: Ints
 
     @classmethod
-    def of(cls, mixtures: Iterable[tuple[Array, Any]]) -> Self:
-        """Bundle mixtures, given as weights and parameters, that have not run yet."""
-        weights, params = zip(*mixtures, strict=True)
-        sizes = np.array([len(own) for own in weights], dtype=np.int32)
-        stacked = type(params[0])(*map(np.concatenate, zip(*params, strict=True)))
-        none = np.zeros(len(sizes), dtype=np.int32)
-        unknown = np.full(len(sizes), -np.inf)
-        return cls(sizes, np.concatenate(weights), stacked, unknown, none, none, none)
-
-    @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """All runs of several bundles, in order."""
-        params = [part.params for part in parts]
+        """All runs of several bundles of one runner, in order."""
+        names = list(cls.__dataclass_fields__)[1:]
         return cls(
-            np.concatenate([part.sizes for part in parts]),
-            np.concatenate([part.weights for part in parts]),
-            type(params[0])(*map(np.concatenate, zip(*params, strict=True))),
-            np.concatenate([part.objective for part in parts]),
-            np.concatenate([part.n_iter for part in parts]),
-            np.concatenate([part.status for part in parts]),
-            np.concatenate([part.n_boundary for part in parts]),
+            parts[0].runner,
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in names),
         )
 
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def record(self, job: int) -> Array:
+        """Numbers of one run."""
+        end = int(self.lengths[: job + 1].sum())
+        return self.records[end - int(self.lengths[job]) : end]
+
     def mixture(self, job: int) -> tuple[Array, Any]:
         """Weights (K,) and parameters of one run."""
-        end = int(self.sizes[: job + 1].sum())
-        own = slice(end - int(self.sizes[job]), end)
-        whole = len(self.weights)
-        params = [a[own] if len(a) == whole else a[job : job + 1] for a in self.params]
-        return self.weights[own], type(self.params)(*params)
+        return self.runner.mixture(self, job)
 
     def take(self, jobs: Sequence[int] | NDArray[np.integer[Any]]) -> Self:
         """Some of the runs, in the order given."""
         chosen = np.asarray(jobs, dtype=np.intp)
-        sizes = self.sizes[chosen]
-        starts = (np.cumsum(self.sizes) - self.sizes)[chosen]
+        lengths = self.lengths[chosen]
+        starts = (np.cumsum(self.lengths) - self.lengths)[chosen]
         # start, start + 1, ... of every chosen run
-        places = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-        whole = len(self.weights)
-        params = [a[places if len(a) == whole else chosen] for a in self.params]
+        places = np.arange(lengths.sum()) + np.repeat(
+            starts - (np.cumsum(lengths) - lengths), lengths
+        )
         return replace(
             self,
-            sizes=sizes,
-            weights=self.weights[places],
-            params=type(self.params)(*params),
+            families=self.families[chosen],
+            sizes=self.sizes[chosen],
+            lengths=lengths,
+            records=self.records[places],
             objective=self.objective[chosen],
+            gain=self.gain[chosen],
             n_iter=self.n_iter[chosen],
             status=self.status[chosen],
             n_boundary=self.n_boundary[chosen],
         )
 
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """Which runs are neither degenerate nor given up, (J,)."""
+        return np.asarray((self.status != DEGENERATE) & (self.status != BEHIND))
+
     def ranked(self, slack: float = 0.0) -> NDArray[np.intp]:
-        """Runs by merit: not degenerate, then few components on the boundary, then objective.
+        """Runs by merit: that ended, then few components on the boundary, then objective.
 
         Objectives that lie within `slack` nats of the best one left count as equal, and the
         earlier run comes first: rounding must not decide between runs that met in one optimum.
         """
-        order = np.lexsort([-self.objective, self.n_boundary, self.status == DEGENERATE])
+        lost = ~self.ended
+        order = np.lexsort([-self.objective, self.n_boundary, lost])
         if slack == 0.0:
             return order
         result: list[int] = []
@@ -161,7 +207,7 @@ class Runs:
             first = order[0]
             alike = (
                 (self.n_boundary[order] == self.n_boundary[first])
-                & ((self.status[order] == DEGENERATE) == (self.status[first] == DEGENERATE))
+                & (lost[order] == lost[first])
                 & (self.objective[order] >= self.objective[first] - slack)
             )
             result.extend(sorted(order[alike].tolist()))

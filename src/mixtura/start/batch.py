@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.families.runs import DEGENERATE, Limits, Runs
+from mixtura.families.runs import Limits, Runs
 
 #: EM steps that every start gets before the ranking, and how many go on.
 SHORT_STEPS = 10
@@ -60,7 +60,7 @@ def told_apart(
     leaders = best_of_cells(runs, cells, slack)
     leader = np.array([leaders.get(cell, -1) for cell in cells], dtype=np.intp)
     could_reach = runs.objective + TRUST * gains + slack
-    hopeful = (runs.status != DEGENERATE) & (
+    hopeful = runs.ended & (
         (could_reach >= runs.objective[leader]) | (leader == places)
     )
     places = np.flatnonzero(hopeful)
@@ -76,8 +76,9 @@ def told_apart(
 def best_of_cells(runs: Runs, cells: Sequence[Any], slack: float = 0.0) -> dict[Any, int]:
     """The best run of each cell, by cell; those of which all runs are degenerate are left out."""
     best: dict[Any, int] = {}
+    ended = runs.ended
     for j in runs.ranked(slack):
-        if runs.status[j] != DEGENERATE:
+        if ended[j]:
             best.setdefault(cells[int(j)], int(j))
     return best
 

@@ -113,7 +113,7 @@ def _compiled(
 ) -> Run | None:
     """The same in few calls of compiled code; None where no run keeps all its components."""
     (block,) = source.blocks()
-    runs = Runs.of((mixture.weights, mixture.params) for mixture in mixtures)
+    runs = runner.runs_of([(mixture.weights, mixture.params) for mixture in mixtures])
     steps = Limits(SHORT_STEPS, 0.0, ROUGH_INNER)
     short = runner.onward(runs, block.X, block.w, steps, n_threads)
     order = short.ranked(slack)[:n_polished]

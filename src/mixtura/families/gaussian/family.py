@@ -16,7 +16,7 @@ from mixtura.families.gaussian import views
 from mixtura.families.gaussian.information import errors_of_moments, gradient
 from mixtura.families.gaussian.packing import mixed_moments, second_moments
 from mixtura.families.gaussian.prior import PseudoScatter, regular, weak_prior
-from mixtura.families.gaussian.runs import GaussianRunner
+from mixtura.families.gaussian.runs import NEAR, GaussianRunner
 from mixtura.families.gaussian.shapes import Geometry, Shape, find_shape
 from mixtura.families.gaussian.shown import shown_gaussian
 from mixtura.families.priors import NormalInverseWishart, Prior
@@ -122,6 +122,17 @@ class Gaussian(Family[GaussianParams]):
         """Layout of covariances and statistics."""
         return self.shape.geometry
 
+    @property
+    def layout(self) -> tuple[int, ...]:
+        """Shape of the array of one covariance in this layout."""
+        d = self.n_features
+        return {
+            Geometry.DENSE: (d, d),
+            Geometry.TIED: (d, d),
+            Geometry.DIAGONAL: (d,),
+            Geometry.SPHERICAL: (),
+        }[self.geometry]
+
     def params(self, means: Array, covariances: Array) -> GaussianParams:
         """Parameters from means (K, d) and covariances in this shape's layout, in these units.
 
@@ -222,7 +233,7 @@ class Gaussian(Family[GaussianParams]):
 
     def runner(self) -> GaussianRunner | None:
         """Whole runs in the kernel; it knows no ridge and no prior."""
-        return None if self.ridge or self.prior is not None else GaussianRunner(self)
+        return None if self.ridge or self.prior is not None else GaussianRunner((self,))
 
     def default_prior(self, profile: Profile | None, whole: Stats, n_components: int) -> Prior:
         """Return the weak prior of Fraley and Raftery (2007), in units of the data."""
@@ -308,7 +319,7 @@ class Gaussian(Family[GaussianParams]):
 
     def near_boundary(self, params: GaussianParams) -> BoolArray:
         """Components at the floor to 5 %: shapes that share axes meet it only nearly."""
-        return self.at_boundary(params, 1.05)
+        return self.at_boundary(params, NEAR)
 
     def mean(self, params: GaussianParams) -> Array:
         """Component means in units of the data, (K, d)."""
@@ -437,13 +448,7 @@ class Gaussian(Family[GaussianParams]):
 
     def _check_layout(self, means: Array, covariances: Array) -> None:
         d, n_components = self.n_features, len(means)
-        tail = {
-            Geometry.DENSE: (d, d),
-            Geometry.TIED: (d, d),
-            Geometry.DIAGONAL: (d,),
-            Geometry.SPHERICAL: (),
-        }
-        needed = (1 if self.shape.is_shared else n_components, *tail[self.geometry])
+        needed = (1 if self.shape.is_shared else n_components, *self.layout)
         if means.shape != (n_components, d):
             raise UsageError.argument("means", means.shape, f"of shape (K, {d})")
         if covariances.shape != needed:

@@ -2,30 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixtura import _kernel
-from mixtura.families.runs import Folds, Ints, Limits, Runs
+from mixtura.families.runs import Folds, Ints, Limits, Pairs, Runs
 from mixtura.stats import Array, Rows
 
 if TYPE_CHECKING:
-    from mixtura.families.gaussian.family import Gaussian
+    from mixtura.families.gaussian.family import Gaussian, GaussianParams
+
+#: Components below so many times the floor are near it: shapes that share axes only nearly meet it.
+NEAR = 1.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GaussianRunner:
-    """Runs of one Gaussian family without a ridge."""
+    """Runs of Gaussian families without a ridge.
 
-    family: Gaussian
+    Attributes
+    ----------
+    families : tuple of Gaussian
+        They may differ in their shapes, and in the units of the columns.
+    near : float
+        Components below so many times the floor count as near it.
+    """
+
+    families: tuple[Gaussian, ...]
+    near: float = 1.0
+
+    def joined(self, others: Sequence[GaussianRunner]) -> GaussianRunner:
+        """One runner of all families, for which components count as `near_boundary` says."""
+        own = [family for one in (self, *others) for family in one.families]
+        return GaussianRunner(tuple(own), NEAR)
+
+    def mixture(self, runs: Runs, job: int) -> tuple[Array, GaussianParams]:
+        """Weights (K,) and parameters of one run."""
+        family, K = self.families[runs.families[job]], int(runs.sizes[job])
+        d, record = family.n_features, runs.record(job).copy()
+        means, rest = record[K : K * (1 + d)].reshape(K, d), record[K * (1 + d) :]
+        layout = (1 if family.shape.is_shared else K, *family.layout)
+        covariances, factors = rest.reshape(2, *layout)
+        return record[:K], family.params_type(means, covariances, factors)
+
+    def runs_of(self, mixtures: Sequence[tuple[Array, Any]]) -> Runs:
+        """Mixtures of the first family as runs without a step."""
+        records = [
+            np.concatenate([weights, *(array.ravel() for array in params)])
+            for weights, params in mixtures
+        ]
+        sizes = np.array([len(weights) for weights, _ in mixtures], dtype=np.int32)
+        none, unknown = np.zeros(len(sizes), dtype=np.int32), np.full(len(sizes), -np.inf)
+        return Runs(
+            self, none, sizes, np.array([len(record) for record in records]),
+            np.concatenate(records), unknown, unknown, none, none, none,
+        )  # fmt: skip
 
     def from_partitions(
-        self, X: Rows, w: Array | None, labels: Ints, sizes: Ints, limits: Limits, n_threads: int
+        self,
+        X: Rows,
+        w: Array | None,
+        labels: Ints,
+        sizes: Ints,
+        limits: Limits,
+        n_threads: int,
+        pairs: Pairs | None = None,
+        goals: Array | None = None,
     ) -> Runs:
         """Run from partitions: moments of the groups, a softened M step, then EM."""
-        return self._run(X, w, sizes, limits, n_threads, None, labels=labels, start=None)
+        if pairs is None:
+            places = np.arange(len(sizes), dtype=np.int32)
+            pairs = Pairs(places, np.zeros_like(places))
+        return self._run(
+            X, w, pairs.families, sizes[pairs.partitions], limits, n_threads, None,
+            jobs_unit=pairs.partitions, labels=labels, jobs_partition=pairs.partitions,
+            start=None, goals=goals,
+        )  # fmt: skip
 
     def onward(
         self,
@@ -35,36 +91,76 @@ class GaussianRunner:
         limits: Limits,
         n_threads: int,
         folds: Folds | None = None,
+        units: Ints | None = None,
     ) -> Runs:
         """Go on from where other runs ended, on these rows."""
-        start = (runs.weights, *runs.params)
-        return self._run(X, w, runs.sizes, limits, n_threads, folds, labels=None, start=start)
+        if units is None:
+            units = np.arange(len(runs), dtype=np.int32)
+        return self._run(
+            X, w, runs.families, runs.sizes, limits, n_threads, folds,
+            jobs_unit=units, labels=None, jobs_partition=None, start=runs.records, goals=None,
+        )  # fmt: skip
 
     def _run(
         self,
         X: Rows,
         w: Array | None,
+        families: Ints,
         sizes: Ints,
         limits: Limits,
         n_threads: int,
         folds: Folds | None,
+        *,
+        goals: Array | None,
         **begin: Any,
     ) -> Runs:
-        family = self.family
         if w is not None and (w == 1.0).all():
             w = None  # saves a logarithm per row
-        floor = family.floor
-        weights, *params, objective, n_iter, status, n_boundary = _kernel.em_runs(
-            family._scaled(X), w, folds and folds.of_rows, family.shape.name,
-            sizes, folds and folds.left_out, **begin, origin=family._origins(1)[0],
-            floor=None if floor is None else np.asarray(floor, dtype=float, order="C"),
+        first_of_view, described = self._views
+        unit = 0.0
+        if self._units.any():
+            unit = self._units[families] * used_mass(len(X), w, folds)
+        records, objective, gain, n_iter, status, n_boundary = _kernel.em_runs(
+            [one._scaled(X) for one in first_of_view],
+            np.concatenate([one._origins(1) for one in first_of_view]),
+            w, folds and folds.of_rows, described, families, sizes,
+            jobs_fold=folds and folds.left_out, **begin,
+            goals=None if goals is None else np.asarray(goals + unit),
             max_iter=limits.max_iter, tol=limits.tol, max_inner=limits.max_inner,
-            n_threads=n_threads,
+            trust=limits.trust, near=self.near, n_threads=n_threads,
         )  # fmt: skip
-        if family.exponents:
-            objective -= family._log_unit * used_mass(len(X), w, folds)
-        own = family.params_type(*params)
-        return Runs(sizes, weights, own, objective, n_iter, status, n_boundary)
+        lengths = self._lengths(families, sizes)
+        return Runs(
+            self, families, sizes, lengths, records, objective - unit, gain, n_iter, status, n_boundary
+        )
+
+    @cached_property
+    def _views(self) -> tuple[list[Gaussian], list[tuple[str, int, Array | None]]]:
+        """One family for each system of units; shape, view and floor of every family."""
+        firsts: list[Gaussian] = []
+        place: dict[Any, int] = {}
+        described = []
+        for family in self.families:
+            key = family.exponents, None if family.origin is None else family.origin.tobytes()
+            if key not in place:
+                place[key] = len(firsts)
+                firsts.append(family)
+            floor = None if family.floor is None else np.array(family.floor, dtype=float, order="C")
+            described.append((family.shape.name, place[key], floor))
+        return firsts, described
+
+    @cached_property
+    def _units(self) -> Array:
+        """What the units of the columns add to each log-density, by family."""
+        return np.array([family._log_unit for family in self.families])
+
+    def _lengths(self, families: Ints, sizes: Ints) -> Any:
+        """Numbers in the records."""
+        d = self.families[0].n_features
+        shared = np.array([family.shape.is_shared for family in self.families])
+        numbers = np.array([int(np.prod(family.layout)) for family in self.families])
+        count = np.where(shared[families], 1, sizes)
+        return sizes.astype(np.intp) * (1 + d) + 2 * count * numbers[families]
 
 
 def used_mass(n_rows: int, w: Array | None, folds: Folds | None) -> Array:

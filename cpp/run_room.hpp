@@ -1,0 +1,82 @@
+// Memory of runs, used again from job to job.
+#pragma once
+
+#include <map>
+#include <tuple>
+
+#include "m_step.hpp"
+#include "memory.hpp"
+#include "merge_tree.hpp"
+#include "plan.hpp"
+#include "runs.hpp"
+
+namespace mixtura {
+
+// Where the parts of a mixture are.
+template <class T>
+struct MixtureArrays {
+    T *weights, *means, *covariances, *factors;
+};
+
+template <class T>
+MixtureArrays<T> parts_of(T* record, Index K, Index d, Index covariance_numbers) {
+    T* covariances = record + K * (1 + d);
+    return {record, record + K, covariances, covariances + covariance_numbers};
+}
+
+// What depends on the layout of covariances and the number of components.
+struct Room {
+    Shape shape;
+    Index n_covariances, covariance_numbers, record_numbers;
+    PlanStorage plan;
+    MergeTree tree;
+    Buffer scratch, leaf, log_weights, centres, first, second;
+
+    Room(Geometry geometry, bool one_for_all, Index K, Index d, const Variant& variant)
+        : shape{geometry, K, d},
+          n_covariances(one_for_all ? 1 : K),
+          covariance_numbers(n_covariances * covariance_size(geometry, d)),
+          record_numbers(K * (1 + d) + 2 * covariance_numbers),
+          plan(shape, variant),
+          tree(shape.leaf_size()),
+          scratch(make_buffer(variant.scratch_size(shape))),
+          leaf(make_buffer(shape.leaf_size())),
+          log_weights(make_buffer(K)),
+          centres(make_buffer(K * d)),
+          first(make_buffer(record_numbers)),
+          second(make_buffer(record_numbers)) {}
+
+    MixtureArrays<double> parts(Buffer& record) {
+        return parts_of(record.get(), shape.n_components, shape.n_features, covariance_numbers);
+    }
+    Index numbers() const { return 2 * record_numbers + 3 * shape.leaf_size(); }
+};
+
+// Rooms that are kept, as long as they are small.
+class Rooms {
+  public:
+    Rooms(Index d, const Variant& variant) : d_(d), variant_(variant) {}
+
+    // Earlier rooms may be gone afterwards.
+    Room& of(Geometry geometry, bool one_for_all, Index K) {
+        const auto key = std::make_tuple(geometry, one_for_all, K);
+        const auto found = rooms_.find(key);
+        if (found != rooms_.end()) return found->second;
+        if (numbers_ > most_numbers) {
+            rooms_.clear();
+            numbers_ = 0;
+        }
+        Room& made = rooms_.try_emplace(key, geometry, one_for_all, K, d_, variant_).first->second;
+        numbers_ += made.numbers();
+        return made;
+    }
+
+  private:
+    static constexpr Index most_numbers = 1 << 20;  // 8 MB
+    Index d_;
+    const Variant& variant_;
+    std::map<std::tuple<Geometry, bool, Index>, Room> rooms_;
+    Index numbers_ = 0;
+};
+
+}  // namespace mixtura
