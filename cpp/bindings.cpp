@@ -247,4 +247,5 @@ NB_MODULE(_kernel, m) {
     bind_linear(m);
     bind_m_step(m);
     bind_runs(m);
+    bind_moves(m);
 }

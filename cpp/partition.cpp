@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -27,9 +28,10 @@ struct Cloud {
     Numbers x, w;
     std::vector<Index> place;
 
-    Cloud(const double* rows, const double* weights, Index n_rows, Index n_features)
+    Cloud(const double* rows, const double* weights, const std::vector<Index>& chosen,
+          Index n_features)
         : d(n_features) {
-        for (Index i = 0; i < n_rows; ++i) {
+        for (Index i : chosen) {
             if (weights && !(weights[i] > 0)) continue;
             place.push_back(i);
             w.push_back(weights ? weights[i] : 1.0);
@@ -212,7 +214,9 @@ class Partitioner {
 void partitions(const double* rows, const double* weights, Index n_rows, Index n_features,
                 const PartitionJob* jobs, Index n_jobs, const Execution& how,
                 std::int32_t* labels) {
-    const Cloud cloud(rows, weights, n_rows, n_features);
+    std::vector<Index> all(static_cast<std::size_t>(n_rows));
+    std::iota(all.begin(), all.end(), Index{0});
+    const Cloud cloud(rows, weights, all, n_features);
     std::fill(labels, labels + n_jobs * n_rows, -1);
     if (cloud.n == 0) return;
     double distances = 0;
@@ -233,6 +237,20 @@ void partitions(const double* rows, const double* weights, Index n_rows, Index n
             }
         }
     });
+}
+
+std::vector<bool> halves(const double* rows, const double* weights, Index n_features,
+                         const std::vector<Index>& chosen, std::uint64_t key) {
+    std::vector<bool> second(chosen.size(), false);
+    const Cloud cloud(rows, weights, chosen, n_features);
+    if (cloud.n < 2) return second;
+    Partitioner partitioner(cloud);
+    const Numbers& found = partitioner.run({2, PartitionMethod::kmeans, key});
+    Index at = 0;  // in the cloud, which holds the chosen rows with weight in their order
+    for (std::size_t i = 0; i < chosen.size() && at < cloud.n; ++i) {
+        if (chosen[i] == cloud.place[at]) second[i] = found[at++] == 1.0;
+    }
+    return second;
 }
 
 }  // namespace mixtura

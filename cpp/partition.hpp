@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "kernel.hpp"
 
@@ -22,5 +23,9 @@ struct PartitionJob {
 // each job by one thread, so the same for any number of threads.
 void partitions(const double* rows, const double* weights, Index n_rows, Index n_features,
                 const PartitionJob* jobs, Index n_jobs, const Execution& how, std::int32_t* labels);
+
+// Which of some rows belong to the second of two groups by k-means; rows without weight do not.
+std::vector<bool> halves(const double* rows, const double* weights, Index n_features,
+                         const std::vector<Index>& chosen, std::uint64_t key);
 
 }  // namespace mixtura

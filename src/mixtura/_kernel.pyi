@@ -97,6 +97,33 @@ def partitions(
 def hierarchy(
     Z: Array, weights: Array | None, softness: float, n_threads: int
 ) -> NDArray[np.int32]: ...
+def split_partitions(
+    R: Array, weights: Array | None, Z: Array, n_free: int, n_splits: int, seed: int
+) -> NDArray[np.int32]: ...
+def exchanged_partitions(
+    R: Array,
+    weights: Array | None,
+    Z: Array,
+    n_free: int,
+    n_moves: int,
+    n_pairs: int,
+    n_splits: int,
+    seed: int,
+) -> NDArray[np.int32]: ...
+def partitions_of_runs(
+    X: list[Rows],
+    origins: Array,
+    weights: Array | None,
+    Z: Array,
+    families: list[tuple[str, int, Array | None]],
+    jobs_family: NDArray[np.int32],
+    jobs_k: NDArray[np.int32],
+    records: Array,
+    splits: NDArray[np.int32],
+    merges: NDArray[np.int32],
+    seed: int,
+    n_threads: int,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]: ...
 def em_runs(
     X: list[Rows],
     origins: Array,

@@ -258,7 +258,9 @@ class CompiledTrials:
     def _exchange(self, cut: Cut) -> Exchange:
         families = [self.search.families[place] for place in self.places]
         seed = cut_seed(self.search.seed, cut)
-        return Exchange(*self._sample(cut), families, self.search.sizes, N_DONORS, seed)
+        return Exchange(
+            *self._sample(cut), families, self.search.sizes, N_DONORS, seed, self.n_threads
+        )
 
 
 def _promising(runs: Runs, goals: Goals, n_polished: int) -> Ints:

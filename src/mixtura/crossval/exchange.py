@@ -15,9 +15,7 @@ import numpy as np
 from mixtura.criteria import bic
 from mixtura.families import Family
 from mixtura.families.runs import Ints, Pairs, Runs
-from mixtura.mixture import Mixture
 from mixtura.start import whitened
-from mixtura.start.moves import merged, splits
 from mixtura.stats import Array
 
 #: Components of which each split makes a start with one component more, the widest first.
@@ -38,33 +36,19 @@ class Offer(NamedTuple):
         return cls(np.zeros((0, n_rows), dtype=np.int32), none, Pairs(none, none))
 
 
-class Partition(NamedTuple):
-    """Groups of the rows, (n,), and the same whatever the names of the groups, as bytes."""
-
-    labels: Ints
-    key: bytes
-
-    @classmethod
-    def of(cls, labels: Ints, n_groups: int) -> Partition:
-        """Groups in the order of their first rows have the names of the key."""
-        first = np.full(n_groups, len(labels))
-        first[labels[::-1]] = np.arange(len(labels))[::-1]  # of equal places the last one counts
-        name = np.empty(n_groups, dtype=np.uint16)
-        name[np.argsort(first, kind="stable")] = np.arange(n_groups)
-        return cls(labels, name[labels].tobytes())
-
-
 class Told(NamedTuple):
     """What a fit tells others: partitions into as many groups, one more and one fewer.
 
-    The merit orders fits of one size: on a bound or not, BIC, and the place of the family.
+    Partitions are labels as bytes; groups have the names of their first rows, so that equal
+    partitions are equal bytes. The merit orders fits of one size: on a bound or not, BIC, and
+    the place of the family.
     """
 
     merit: tuple[int, float, int]
     objective: float
-    same: Partition
-    more: list[Partition]
-    fewer: list[Partition]
+    same: bytes
+    more: list[bytes]
+    fewer: list[bytes]
 
 
 @dataclass(eq=False)
@@ -87,6 +71,8 @@ class Exchange:
         How many other families of the same size each candidate hears of, the best by BIC.
     seed : int
         Of splits.
+    n_threads : int
+        Threads that may be used.
     """
 
     rows: Array
@@ -95,46 +81,49 @@ class Exchange:
     sizes: Sequence[int]
     n_donors: int
     seed: int
+    n_threads: int = 1
     _told: dict[int, dict[int, Told]] = field(default_factory=dict)
-    _offered: set[tuple[int, int, bytes]] = field(default_factory=set)
-    _spaces: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    _offered: set[tuple[int, bytes]] = field(default_factory=set)
+    _space: Array | None = None
 
     def heard(self, runs: Runs) -> Exchange:
         """Take in the best run of each family and size."""
-        for j in range(len(runs)):
-            f, size = int(runs.families[j]), int(runs.sizes[j])
-            fits_of_size = self._told.setdefault(size, {})
-            if f not in fits_of_size or fits_of_size[f].objective != runs.objective[j]:
-                fits_of_size[f] = self._of(f, runs, j)
-                self._offered.add((f, size, fits_of_size[f].same.key))
+        cells = list(zip(runs.families.tolist(), runs.sizes.tolist(), strict=True))
+        known = [self._told.get(size, {}).get(f) for f, size in cells]
+        news = [
+            j
+            for j, (told, objective) in enumerate(zip(known, runs.objective.tolist(), strict=True))
+            if told is None or told.objective != objective
+        ]
+        if news:
+            for (f, size), told in zip(
+                (cells[j] for j in news), self._tell(runs.take(news)), strict=True
+            ):
+                self._told.setdefault(size, {})[f] = told
+                self._offered.add((f, told.same))
         return self
 
     def offer(self) -> Offer:
         """Partitions with the families to which they are new."""
-        labels: list[Ints] = []
         sizes: list[int] = []
-        place: dict[tuple[int, bytes], int] = {}
+        place: dict[bytes, int] = {}
         pairs = []
         for size in self.sizes:
             for f in range(len(self.families)):
                 for partition in self._for(f, size):
-                    if (f, size, partition.key) in self._offered:
+                    if (f, partition) in self._offered:
                         continue
-                    self._offered.add((f, size, partition.key))
-                    if (size, partition.key) not in place:
-                        place[size, partition.key] = len(labels)
-                        labels.append(partition.labels)
+                    self._offered.add((f, partition))
+                    if partition not in place:
+                        place[partition] = len(sizes)
                         sizes.append(size)
-                    pairs.append((place[size, partition.key], f))
+                    pairs.append((place[partition], f))
         pairs.sort()
         partitions, families = np.array(pairs, dtype=np.int32).reshape(-1, 2).T.copy()
-        return Offer(
-            np.array(labels, dtype=np.int32).reshape(-1, len(self.rows)),
-            np.array(sizes, dtype=np.int32),
-            Pairs(partitions, families),
-        )
+        labels = np.frombuffer(b"".join(place), dtype=np.int32).reshape(-1, len(self.rows))
+        return Offer(labels, np.array(sizes, dtype=np.int32), Pairs(partitions, families))
 
-    def _for(self, f: int, size: int) -> Iterator[Partition]:
+    def _for(self, f: int, size: int) -> Iterator[bytes]:
         """Partitions for one candidate, whether they are new or not."""
         if size == 1:
             return
@@ -152,26 +141,34 @@ class Exchange:
         if above is not None:
             yield from above.fewer
 
-    def _of(self, f: int, runs: Runs, j: int) -> Told:
-        size, objective = int(runs.sizes[j]), float(runs.objective[j])
-        mixture = Mixture(self.families[f][size], *runs.mixture(j))
-        R = mixture.responsibilities(self.rows)
-        w = np.ones(len(self.rows)) if self.w is None else self.w
-        merit = int(runs.n_boundary[j] > 0), bic(objective, mixture.n_free, float(w.sum())), f
-        more, fewer = [], []
-        if size + 1 in self.sizes:
-            parts = splits(mixture, self.rows, w, SPLITS, self.seed, self._space(f, w), R)
-            more = [Partition.of(labels, size + 1) for labels in parts]
-        if size - 1 in self.sizes and size > 2:
-            fewer = [Partition.of(labels, size - 1) for labels in merged(mixture, w, 1, R)]
-        same = Partition.of(R.argmax(axis=1).astype(np.int32), size)
-        return Told(merit, objective, same, more, fewer)
+    def _tell(self, runs: Runs) -> Iterator[Told]:
+        """What each of some runs tells."""
+        sizes = runs.sizes
+        splits = SPLITS * np.isin(sizes + 1, self.sizes)
+        merges = 1 * (np.isin(sizes - 1, self.sizes) & (sizes > 2))
+        labels, n_more, n_fewer = runs.runner.partitions(
+            runs, self.rows, self.w, self._whitened, splits.astype(np.int32),
+            merges.astype(np.int32), self.seed, self.n_threads,
+        )  # fmt: skip
+        mass = float(len(self.rows) if self.w is None else self.w.sum())
+        bounded, objective = (runs.n_boundary > 0).tolist(), runs.objective.tolist()
+        at = 0
+        for j, (f, size) in enumerate(zip(runs.families.tolist(), sizes.tolist(), strict=True)):
+            n_free = self.families[f][size].n_free(size) + size - 1
+            merit = int(bounded[j]), bic(objective[j], n_free, mass), f
+            more = at + 1 + np.arange(n_more[j])
+            fewer = at + 1 + splits[j] + np.arange(n_fewer[j])
+            yield Told(
+                merit, objective[j], labels[at].tobytes(),
+                [labels[i].tobytes() for i in more], [labels[i].tobytes() for i in fewer],
+            )  # fmt: skip
+            at += int(1 + splits[j] + merges[j])
 
-    def _space(self, f: int, w: Array) -> Array:
-        """The features by which a family starts, in whitened space."""
-        if f not in self._spaces:
-            features = next(iter(self.families[f].values())).start_features(self.rows)
-            known = [Z for other, Z in self._spaces.values() if other is features]
-            Z = known[0] if known else np.ascontiguousarray(whitened(features, w))
-            self._spaces[f] = features, Z
-        return self._spaces[f][1]
+    @property
+    def _whitened(self) -> Array:
+        """The features by which families start, in whitened space."""
+        if self._space is None:
+            family = next(iter(self.families[0].values()))
+            w = np.ones(len(self.rows)) if self.w is None else self.w
+            self._space = np.ascontiguousarray(whitened(family.start_features(self.rows), w))
+        return self._space

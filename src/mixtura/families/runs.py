@@ -103,6 +103,32 @@ class Runner(Protocol):
         """
         ...
 
+    def partitions(
+        self,
+        runs: Runs,
+        X: Rows,
+        w: Array | None,
+        Z: Array,
+        splits: Ints,
+        merges: Ints,
+        seed: int,
+        n_threads: int,
+    ) -> tuple[Ints, Ints, Ints]:
+        """Partitions that others may start from: rows by their likeliest component, and moves.
+
+        After the one with as many groups come places for those of `splits` (J,) components,
+        the widest first, in two by their rows in whitened space `Z`, and for `merges` (J,) of
+        two that share most rows. Groups have the names of their first rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (sum of 1 + splits + merges, n)
+            The partitions of all runs.
+        n_splits, n_merges : ndarray of shape (J,)
+            How many there are; places for others are not filled.
+        """
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Runs:

@@ -101,6 +101,23 @@ class GaussianRunner:
             jobs_unit=units, labels=None, jobs_partition=None, start=runs.records, goals=None,
         )  # fmt: skip
 
+    def partitions(
+        self,
+        runs: Runs,
+        X: Rows,
+        w: Array | None,
+        Z: Array,
+        splits: Ints,
+        merges: Ints,
+        seed: int,
+        n_threads: int,
+    ) -> tuple[Ints, Ints, Ints]:
+        """Partitions that others may start from."""
+        return _kernel.partitions_of_runs(
+            *self._seen(X), w, Z, self._views[1], runs.families, runs.sizes, runs.records,
+            splits, merges, seed, n_threads,
+        )  # fmt: skip
+
     def _run(
         self,
         X: Rows,
@@ -116,14 +133,11 @@ class GaussianRunner:
     ) -> Runs:
         if w is not None and (w == 1.0).all():
             w = None  # saves a logarithm per row
-        first_of_view, described = self._views
         unit = 0.0
         if self._units.any():
             unit = self._units[families] * used_mass(len(X), w, folds)
         records, objective, gain, n_iter, status, n_boundary = _kernel.em_runs(
-            [one._scaled(X) for one in first_of_view],
-            np.concatenate([one._origins(1) for one in first_of_view]),
-            w, folds and folds.of_rows, described, families, sizes,
+            *self._seen(X), w, folds and folds.of_rows, self._views[1], families, sizes,
             jobs_fold=folds and folds.left_out, **begin,
             goals=None if goals is None else np.asarray(goals + unit),
             max_iter=limits.max_iter, tol=limits.tol, max_inner=limits.max_inner,
@@ -132,6 +146,13 @@ class GaussianRunner:
         lengths = self._lengths(families, sizes)
         return Runs(
             self, families, sizes, lengths, records, objective - unit, gain, n_iter, status, n_boundary
+        )
+
+    def _seen(self, X: Rows) -> tuple[list[Rows], Array]:
+        """The rows in each system of units, and the origins there."""
+        firsts = self._views[0]
+        return [one._scaled(X) for one in firsts], np.concatenate(
+            [one._origins(1) for one in firsts]
         )
 
     @cached_property
