@@ -22,7 +22,6 @@ using nb::handle;
 
 // ---- the variant in use ----
 
-std::atomic<const Variant*> chosen{nullptr};
 
 std::vector<std::string> variant_names() {
     std::vector<std::string> names;
@@ -43,18 +42,20 @@ std::string not_a_variant(const std::string& name) {
     return text;
 }
 
-void use_variant(const std::string& name) {
+void use_variant_named(const std::string& name) {
     const Variant* variant = find_variant(name);
     if (!variant) throw nb::value_error(not_a_variant(name).c_str());
-    chosen = variant;
+    use_variant(*variant);
 }
 
 void choose_at_import() {
     const char* forced = std::getenv("MIXTURA_KERNEL");
-    chosen = forced && *forced ? find_variant(forced) : variants()[0];
-    if (!chosen) {
+    if (!forced || !*forced) return;
+    const Variant* variant = find_variant(forced);
+    if (!variant) {
         throw nb::import_error((std::string("MIXTURA_KERNEL=") + not_a_variant(forced)).c_str());
     }
+    use_variant(*variant);
 }
 
 // ---- interruption ----
@@ -207,14 +208,14 @@ nb::tuple accumulate_py(handle x, handle weights, handle responsibilities, handl
 double fma_peak_py(int n_threads) {
     if (n_threads < 1) throw nb::value_error("n_threads must be at least 1");
     nb::gil_scoped_release release;
-    return peak_gflops(*chosen.load(), n_threads);
+    return peak_gflops(variant_in_use(), n_threads);
 }
 
 }  // namespace
 
 void run_pass(int n_threads, Pass pass, void* context) {
     if (n_threads < 1) throw nb::value_error("n_threads must be at least 1");
-    Execution how{chosen.load(), n_threads, signal_arrived, nullptr};
+    Execution how{&variant_in_use(), n_threads, signal_arrived, nullptr};
     try {
         nb::gil_scoped_release release;
         pass(how, context);
@@ -230,9 +231,9 @@ NB_MODULE(_kernel, m) {
     using nb::arg;
     choose_at_import();
     m.attr("CHUNK_ROWS") = chunk_rows;
-    m.def("variant", [] { return std::string(chosen.load()->name); });
+    m.def("variant", [] { return std::string(variant_in_use().name); });
     m.def("variants", variant_names);
-    m.def("use_variant", use_variant, arg("name"));
+    m.def("use_variant", use_variant_named, arg("name"));
     m.def("allow_skipping", allow_skipping, arg("allowed"));
     m.def("fma_peak", fma_peak_py, arg("n_threads"));
     m.def("em_pass", em_pass_py, arg("X"), arg("weights").none(), arg("labels").none(),

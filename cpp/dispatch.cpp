@@ -1,4 +1,6 @@
 // Which variants there are and which of them this machine can run.
+#include <atomic>
+
 #include "kernel.hpp"
 
 namespace mixtura {
@@ -29,11 +31,20 @@ struct Available {
     }
 };
 
+std::atomic<const Variant*> chosen{nullptr};
+
 }  // namespace
 
 const Variant* const* variants() {
     static const Available available;
     return available.list;
 }
+
+const Variant& variant_in_use() {
+    const Variant* variant = chosen.load(std::memory_order_relaxed);
+    return variant ? *variant : *variants()[0];
+}
+
+void use_variant(const Variant& variant) { chosen = &variant; }
 
 }  // namespace mixtura

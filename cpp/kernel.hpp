@@ -129,10 +129,24 @@ struct Variant {
                           double* leaf);
     Index (*linear_score_chunk)(const LinearPlan&, const LinearRows&, Span, double* scratch,
                                 const Scores&);
+    // Eigenvalues, largest first, and eigenvectors as rows of symmetric (d, d) matrices at the places
+    // `at` (or 0, 1, ..), put at the same places of `values` (.., d) and `vectors` (.., d, d); and
+    // inverse Cholesky factors, NaN where a pivot is below `tolerance` times its diagonal entry. Each
+    // matrix has the bits that it has alone. For d from 2 to most_lane_features.
+    void (*eigen_of_each)(Index d, Index count, const Index* at, const double* matrices,
+                          double* values, double* vectors);
+    void (*inverse_factors_of_each)(Index d, Index count, const double* matrices, double tolerance,
+                                    double* factors);
 };
+
+constexpr Index most_lane_features = 6;
 
 // The variants compiled in that this machine can run, the best one first, null at the end.
 const Variant* const* variants();
+
+// The one in use; the best one unless another was chosen.
+const Variant& variant_in_use();
+void use_variant(const Variant& variant);
 
 // How a pass is carried out.
 struct Execution {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernel.hpp"
+
 namespace mixtura {
 
 namespace {
@@ -49,6 +51,19 @@ void symmetric_eigen(Index d, double* a, double* values, double* vectors, double
     std::reverse(values, values + d);
     for (Index j = 0; j < d; ++j)
         std::copy(a + (d - 1 - j) * d, a + (d - j) * d, vectors + j * d);
+}
+
+void symmetric_eigen_of_each(Index d, Index count, const Index* at, const double* matrices,
+                             double* values, double* vectors, double* scratch) {
+    if (d > 1 && d <= most_lane_features) {
+        variant_in_use().eigen_of_each(d, count, at, matrices, values, vectors);
+        return;
+    }
+    const Index size = d * d;
+    for (Index i = 0; i < count; ++i) {
+        std::copy_n(matrices + at[i] * size, size, scratch);
+        symmetric_eigen(d, scratch, values + at[i] * d, vectors + at[i] * size, scratch + size);
+    }
 }
 
 }  // namespace mixtura

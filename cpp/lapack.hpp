@@ -24,4 +24,9 @@ Index eigen_scratch(Index d);
 // fails. Non-finite input gives non-finite values.
 void symmetric_eigen(Index d, double* a, double* values, double* vectors, double* scratch);
 
+// The same for matrices (.., d, d) at the `count` places `at`, which are left as they are; results
+// at the same places of `values` (.., d) and `vectors`. `scratch`: eigen_scratch(d) + d * d numbers.
+void symmetric_eigen_of_each(Index d, Index count, const Index* at, const double* matrices,
+                             double* values, double* vectors, double* scratch);
+
 }  // namespace mixtura

@@ -127,19 +127,13 @@ void inverse_roots(Index size, const double* variances, double* w, double* log_d
 }
 
 void set_factors(const ShapeInfo& shape, MStepProblem& p, double* factors) {
-    const Index d = p.d, count = shape.one_for_all ? 1 : p.K;
-    if (shape.geometry != Geometry::dense || !p.threaded()) {
-        const Index scratch = is_matrix(shape.geometry) ? d * d : 0;
-        cholesky_factors(shape.geometry, count, d, p.covariances, factors, nullptr,
-                         p.workspace.take(scratch));
+    if (shape.geometry == Geometry::dense) {
+        factor_each(p, p.covariances, factors);
         return;
     }
-    each_live(p, d * d, [&](Index k, double* l) {
-        inverse_factor(d, p.sigma(k), factors + k * d * d, nullptr, l);
-    });
-    double* l = p.workspace.take(d * d);
-    for (Index k = 0; k < p.K; ++k)
-        if (!p.live(k)) inverse_factor(d, p.sigma(k), factors + k * d * d, nullptr, l);
+    const Index scratch = is_matrix(shape.geometry) ? p.d * p.d : 0;
+    cholesky_factors(shape.geometry, shape.one_for_all ? 1 : p.K, p.d, p.covariances, factors, nullptr,
+                     p.workspace.take(scratch));
 }
 
 }  // namespace
@@ -181,9 +175,29 @@ Index m_step(const ShapeInfo& shape, const MStepInput& in, const MStepOutput& ou
     return -1;
 }
 
+void factor_each(MStepProblem& p, const double* covariances, double* factors) {
+    const Index d = p.d, size = d * d;
+    if (!p.threaded()) {
+        cholesky_factors(Geometry::dense, p.K, d, covariances, factors, nullptr, p.workspace.take(size));
+        return;
+    }
+    each_live(p, size, [&](Index k, double* l) {
+        inverse_factor(d, covariances + k * size, factors + k * size, nullptr, l);
+    });
+    double* l = p.workspace.take(size);
+    for (Index k = 0; k < p.K; ++k)
+        if (!p.live(k)) inverse_factor(d, covariances + k * size, factors + k * size, nullptr, l);
+}
+
 void cholesky_factors(Geometry geometry, Index count, Index d, const double* covariances,
                       double* factors, double* log_determinants, double* scratch) {
     const Index size = covariance_size(geometry, d);
+    if (is_matrix(geometry) && d > 1 && d <= most_lane_features) {
+        variant_in_use().inverse_factors_of_each(d, count, covariances, pivot_tolerance(d), factors);
+        for (Index k = 0; log_determinants != nullptr && k < count; ++k)
+            log_determinants[k] = -log_determinant_of_factor(d, factors + k * size);
+        return;
+    }
     for (Index k = 0; k < count; ++k) {
         double* log_determinant = log_determinants != nullptr ? log_determinants + k : nullptr;
         if (is_matrix(geometry))

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "small_linalg.hpp"
+
 namespace mixtura {
 namespace {
 
@@ -24,10 +26,7 @@ bool finite(const double* values, Index n) {
 double log2_determinant(const Shape& shape, const double* factor) {
     Index d = shape.n_features;
     if (shape.geometry == Geometry::spherical) return double(d) * std::log2(factor[0]);
-    Index step = shape.geometry == Geometry::diagonal ? 1 : d + 1;
-    double sum = 0;
-    for (Index i = 0; i < d; ++i) sum += std::log2(factor[i * step]);
-    return sum;
+    return sum_of_logs(d, factor, shape.geometry == Geometry::diagonal ? 1 : d + 1) * log2_e;
 }
 
 bool positive_diagonal(const Shape& shape, const double* factor) {

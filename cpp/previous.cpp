@@ -21,24 +21,20 @@ constexpr double kWorstShape = 1e-2;  // the same where rounding is larger
 constexpr double kRoundings = 16.0;   // in an entry of a covariance, per dimension
 constexpr double kDigitsLost = 64.0;  // rounding of a determinant in units of eps times condition
 
-// n log det Sigma + tr(W Sigma^-1); infinite if Sigma is singular. `space`: 3 d * d numbers.
-double loss_of(Index d, double n, const double* scatter, const double* sigma, double* space) {
-    double* l = space;
-    double* w = l + d * d;
-    double* product = w + d * d;
-    if (!cholesky(d, sigma, l)) return kInfinity;
-    invert_lower(d, l, w);
-    multiply(d, w, scatter, product);
-    return n * log_determinant_of_factor(d, l) + trace_of_product(d, product, w);
-}
-
-// -2 Q.
+// -2 Q: sum of n log det Sigma + tr(W Sigma^-1); infinite if a Sigma is singular. The factors are those
+// by which the next E step sees the covariances.
 double total_loss(MStepProblem& p, const double* covariances) {
-    const Index size = p.d * p.d;
+    const Index d = p.d, size = d * d;
     const Workspace::Mark mark = p.workspace.mark();
+    double* factors = p.workspace.take(p.K * size);
     double* losses = p.workspace.take(p.K);
-    each_live(p, 3 * size, [&](Index k, double* space) {
-        losses[k] = loss_of(p.d, p.n[k], p.W(k), covariances + k * size, space);
+    factor_each(p, covariances, factors);
+    each_live(p, size, [&](Index k, double* product) {
+        const double* w = factors + k * size;
+        multiply(d, w, p.W(k), product);
+        const double trace = trace_of_product(d, product, w);
+        const bool regular = std::isfinite(w[0]);
+        losses[k] = regular ? trace - p.n[k] * log_determinant_of_factor(d, w) : kInfinity;
     });
     double sum = 0.0;
     for (Index k = 0; k < p.K; ++k)

@@ -65,6 +65,13 @@ void each_live(const MStepProblem& problem, Index size, Work work) {
     for (std::thread& thread : threads) thread.join();
 }
 
+// Inverse Cholesky factors (K, d, d) of dense covariances; NaN where one is not positive definite.
+void factor_each(MStepProblem& problem, const double* covariances, double* factors);
+
+// Eigenvalues (K, d), largest first, and eigenvectors (K, d, d), as rows, of the scatters of live
+// components; those of others are zero.
+void eigen_of_scatters(MStepProblem& problem, double* values, double* axes);
+
 // ---- floor.cpp: Sigma >= F in the Loewner order -------------------------------------------------
 
 // F = l l', and its inverse factor.

@@ -87,6 +87,7 @@ struct CommonAxes {
     double* scratch;     // of the spectra
 
     double* T(Index k) const { return turned + k * p.d * p.d; }
+    bool few() const { return p.max_inner < kSweepsPerStart; }
 
     void set_axes(const double* rows) {
         if (rows != axes) std::copy(rows, rows + p.d * p.d, axes);
@@ -131,8 +132,7 @@ struct CommonAxes {
         double sum = 0.0;
         for (Index k = 0; k < p.K; ++k) {
             if (!p.live(k)) continue;
-            double logs = 0.0;
-            for (Index j = 0; j < p.d; ++j) logs += std::log(diagonal[k * p.d + j]);
+            const double logs = sum_of_logs(p.d, diagonal + k * p.d, 1);
             const double volume = equal_volume ? std::exp(logs / static_cast<double>(p.d)) : 0.0;
             gain[k] = equal_volume ? volume / static_cast<double>(p.d) : p.n[k];
             sum += equal_volume ? volume : p.n[k] * logs;
@@ -143,9 +143,11 @@ struct CommonAxes {
     double bounded_loss() {
         update_variances();
         double sum = 0.0;
-        for (Index k = 0; k < p.K; ++k)
-            for (Index j = k * p.d; p.live(k) && j < (k + 1) * p.d; ++j)
-                sum += p.n[k] * std::log(variances[j]) + diagonal[j] / variances[j];
+        for (Index k = 0; k < p.K; ++k) {
+            if (!p.live(k)) continue;
+            sum += p.n[k] * sum_of_logs(p.d, variances + k * p.d, 1);
+            for (Index j = k * p.d; j < (k + 1) * p.d; ++j) sum += diagonal[j] / variances[j];
+        }
         return sum;
     }
 
@@ -179,6 +181,8 @@ struct CommonAxes {
         }
         if (!std::isfinite(slope) || !std::isfinite(tangent)) return 0.0;  // a singular scatter
         double chi = std::atan2(slope, tangent);
+        // the tangent's minimum never goes up; where few sweeps are asked for, it must do
+        if (few() && !wide) return std::abs(chi) < kNoTurn ? 0.0 : chi;
         const double bend = tangent - (equal_volume ? 1.0 - 1.0 / static_cast<double>(p.d) : 1.0) * squares;
         const double newton = slope / bend;
         if (std::abs(chi) < kNoTurn && !(bend <= 0.0 && wide)) return 0.0;
@@ -285,6 +289,13 @@ struct CommonAxes {
     }
 };
 
+bool has_regular_previous(MStepProblem& p) {
+    double* l = p.workspace.take(p.d * p.d);
+    for (Index k = 0; p.previous != nullptr && k < p.K; ++k)
+        if (p.live(k) && cholesky(p.d, p.previous + k * p.d * p.d, l)) return true;
+    return false;
+}
+
 // Axes of `count` symmetric matrices in common: eigenvectors of a sum with unequal coefficients, so
 // that eigenvalues of different axes do not coincide in it by symmetry.
 void axes_of(MStepProblem& p, const double* matrices, double* rows) {
@@ -306,9 +317,10 @@ void axes_of(MStepProblem& p, const double* matrices, double* rows) {
 void choose_start(CommonAxes& state) {
     MStepProblem& p = state.p;
     const Index d = p.d, size = d * d;
-    double* rows = p.workspace.take(2 * size + d + eigen_scratch(d));
-    double* copy = rows + size;
-    const bool few = p.max_inner < kSweepsPerStart;  // then starts are compared as they are
+    double* rows = p.workspace.take(size);
+    double* values = p.workspace.take(p.K * d);
+    double* own = p.workspace.take(p.K * size);
+    eigen_of_scatters(p, values, own);
     double best = kInfinity;
     std::fill(state.best_axes, state.best_axes + size, 0.0);
     for (Index j = 0; j < d; ++j) state.best_axes[j * (d + 1)] = 1.0;
@@ -317,11 +329,11 @@ void choose_start(CommonAxes& state) {
         if (start == -1) axes_of(p, p.scatter, rows);
         if (start >= 0) {
             if (!p.live(start)) continue;
-            std::copy(p.W(start), p.W(start) + size, copy);
-            symmetric_eigen(d, copy, copy + size, rows, copy + size + d);
+            std::copy(own + start * size, own + (start + 1) * size, rows);
         }
         state.set_axes(rows);
-        const double loss = few ? state.loss() : state.descend(kSweepsPerStart, true);
+        // where few sweeps are asked for, starts are compared as they are
+        const double loss = state.few() ? state.loss() : state.descend(kSweepsPerStart, true);
         const bool agree = std::abs(loss - best) <= kAgree * p.n_total;
         if (agree && d > kAllStartsUpTo) break;
         if (!(loss < best)) continue;
@@ -334,7 +346,7 @@ void choose_start(CommonAxes& state) {
 void solve(MStepProblem& p, double level, void* pointer) {
     CommonAxes& state = *static_cast<CommonAxes*>(pointer);
     state.level = level;
-    const bool goes_on = smallest_previous_matrix(p) >= 0;
+    const bool goes_on = has_regular_previous(p);
     if (goes_on) {
         axes_of(p, p.previous, state.best_axes);
         state.set_axes(state.best_axes);

@@ -3,11 +3,28 @@
 // Given the eigenvalues, the best axes of component k are the eigenvectors of W_k, both sorted alike.
 
 #include <algorithm>
+#include <vector>
 
 #include "lapack.hpp"
 #include "shapes.hpp"
 
 namespace mixtura {
+
+void eigen_of_scatters(MStepProblem& p, double* values, double* axes) {
+    const Index d = p.d, size = d * d;
+    std::fill(values, values + p.K * d, 0.0);
+    if (p.threaded()) {
+        each_live(p, size + eigen_scratch(d), [&](Index k, double* scratch) {
+            symmetric_eigen_of_each(d, 1, &k, p.scatter, values, axes, scratch);
+        });
+        return;
+    }
+    std::vector<Index> live;
+    for (Index k = 0; k < p.K; ++k)
+        if (p.live(k)) live.push_back(k);
+    symmetric_eigen_of_each(d, static_cast<Index>(live.size()), live.data(), p.scatter, values, axes,
+                            p.workspace.take(size + eigen_scratch(d)));
+}
 
 namespace {
 
@@ -21,15 +38,11 @@ struct Eigen {
 };
 
 Eigen decompose(MStepProblem& p) {
-    const Index d = p.d, size = d * d;
-    Eigen eigen{p.workspace.take(p.K * d), p.workspace.take(p.K * size), p.workspace.take(d),
+    const Index d = p.d;
+    Eigen eigen{p.workspace.take(p.K * d), p.workspace.take(p.K * d * d), p.workspace.take(d),
                 p.workspace.take(p.K * d), p.workspace.take(spectra_scratch(p.K, d)), nullptr};
-    each_live(p, size + eigen_scratch(d), [&](Index k, double* scratch) {
-        double* values = eigen.values + k * d;
-        std::copy(p.W(k), p.W(k) + size, scratch);
-        symmetric_eigen(d, scratch, values, eigen.axes + k * size, scratch + size);
-        for (Index j = 0; j < d; ++j) values[j] = std::max(values[j], 0.0);
-    });
+    eigen_of_scatters(p, eigen.values, eigen.axes);
+    for (Index i = 0; i < p.K * d; ++i) eigen.values[i] = std::max(eigen.values[i], 0.0);
     return eigen;
 }
 

@@ -5,6 +5,7 @@
 // linker keeps one copy of those, and it might be the one the machine cannot run.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -172,6 +173,14 @@ MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm512_max_pd((__m512d
 // b where a is not a number.
 MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) { return (Vec)_mm512_min_pd((__m512d)a, (__m512d)b); }
 
+// v where x > limit, else 0.
+MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
+    return (Vec)_mm512_maskz_mov_pd(_mm512_cmp_pd_mask((__m512d)x, (__m512d)limit, _CMP_GT_OQ),
+                                    (__m512d)v);
+}
+
+MIXTURA_INLINE Vec root(Vec v) { return (Vec)_mm512_sqrt_pd((__m512d)v); }
+
 // One bit per lane: whether it differs from zero.
 MIXTURA_INLINE unsigned nonzero_lanes(Vec v) {
     return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
@@ -226,7 +235,8 @@ MIXTURA_INLINE void unzip(Vec& a, Vec& b) {
 MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm256_max_pd((__m256d)a, (__m256d)b); }
 MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) { return (Vec)_mm256_min_pd((__m256d)a, (__m256d)b); }
 
-// v where x > limit, else 0.
+MIXTURA_INLINE Vec root(Vec v) { return (Vec)_mm256_sqrt_pd((__m256d)v); }
+
 MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
     return (Vec)_mm256_and_pd(_mm256_cmp_pd((__m256d)x, (__m256d)limit, _CMP_GT_OQ), (__m256d)v);
 }
@@ -266,6 +276,7 @@ MIXTURA_INLINE void unzip(Vec& a, Vec& b) {
 
 MIXTURA_INLINE Vec greater_of(Vec a, Vec b) { return (Vec)_mm_max_pd((__m128d)a, (__m128d)b); }
 MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) { return (Vec)_mm_min_pd((__m128d)a, (__m128d)b); }
+MIXTURA_INLINE Vec root(Vec v) { return (Vec)_mm_sqrt_pd((__m128d)v); }
 MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
     return (Vec)_mm_and_pd(_mm_cmpgt_pd((__m128d)x, (__m128d)limit), (__m128d)v);
 }
@@ -281,6 +292,7 @@ MIXTURA_INLINE Vec greater_of(Vec a, Vec b) {
 MIXTURA_INLINE Vec smaller_of(Vec a, Vec b) {
     return Vec{a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]};
 }
+MIXTURA_INLINE Vec root(Vec v) { return Vec{std::sqrt(v[0]), std::sqrt(v[1])}; }
 MIXTURA_INLINE Vec where_above(Vec x, Vec limit, Vec v) {
     return Vec{x[0] > limit[0] ? v[0] : 0.0, x[1] > limit[1] ? v[1] : 0.0};
 }
@@ -306,6 +318,15 @@ MIXTURA_INLINE void unzip(Vec& a, Vec& b) {
 }
 
 #endif
+
+constexpr std::int64_t sign_bit = std::int64_t(std::uint64_t(1) << 63);
+
+MIXTURA_INLINE Vec magnitude(Vec v) { return from_bits(bits_of(v) & ~sign_bit); }
+
+// v, which is positive, with the sign of a / b.
+MIXTURA_INLINE Vec with_sign_of_ratio(Vec v, Vec a, Vec b) {
+    return from_bits(bits_of(v) + ((bits_of(a) + (bits_of(b) & sign_bit)) & sign_bit));
+}
 
 }  // namespace MIXTURA_VARIANT
 }  // namespace mixtura

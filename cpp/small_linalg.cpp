@@ -82,9 +82,11 @@ bool cholesky_with(Index d, const double* a, double* l, double tolerance) {
 
 }  // namespace
 
+// Rounding of a pivot grows like sqrt(d) units of the last place of its diagonal entry.
+double pivot_tolerance(Index d) { return 8.0 * kEps * std::sqrt(static_cast<double>(d)); }
+
 bool cholesky(Index d, const double* a, double* l) {
-    // Rounding of a pivot grows like sqrt(d) units of the last place of its diagonal entry.
-    return cholesky_with(d, a, l, 8.0 * kEps * std::sqrt(static_cast<double>(d)));
+    return cholesky_with(d, a, l, pivot_tolerance(d));
 }
 
 bool cholesky_any_pivot(Index d, const double* a, double* l) {
@@ -132,11 +134,25 @@ void invert_lower(Index d, const double* l, double* w) {
     with_dimension(d, [&](auto n) { invert_lower_of(n, l, w); });
 }
 
-double log_determinant_of_factor(Index d, const double* l) {
-    double sum = 0.0;
-    for (Index i = 0; i < d; ++i) sum += std::log(l[i * d + i]);
-    return 2.0 * sum;
+double sum_of_logs(Index n, const double* x, Index stride) {
+    // products of two numbers in this range, or of one and a product, are finite and not denormal
+    constexpr double least = 1e-100, most = 1e100;
+    double sum = 0.0, product = 1.0;
+    for (Index i = 0; i < n; ++i) {
+        const double value = x[i * stride];
+        if (!(value > least && value < most)) {
+            sum += std::log(value);
+            continue;
+        }
+        product *= value;
+        if (product > least && product < most) continue;
+        sum += std::log(product);
+        product = 1.0;
+    }
+    return product == 1.0 ? sum : sum + std::log(product);
 }
+
+double log_determinant_of_factor(Index d, const double* l) { return 2.0 * sum_of_logs(d, l, d + 1); }
 
 void add_rows(Index n, Index m, const double* coefficient, Index stride, const double* rows,
               Index ld, double* __restrict out) {

@@ -24,6 +24,7 @@ constexpr Index packed_size(Index d) { return d * (d + 1) / 2; }
 // in the rounding of its own diagonal entry, so the answer does not depend on the units of the
 // columns. The contents of l are then unspecified. l may be a.
 bool cholesky(Index d, const double* a, double* l);
+double pivot_tolerance(Index d);  // what a pivot must exceed, relative to its diagonal entry
 
 // As `cholesky`, but every pivot above zero is accepted: for asking whether a difference of two
 // matrices is positive definite, where the diagonal of the difference says nothing about rounding.
@@ -31,6 +32,9 @@ bool cholesky_any_pivot(Index d, const double* a, double* l);
 
 // w = inverse of the lower triangular l (zeros above the diagonal). w must not be l.
 void invert_lower(Index d, const double* l, double* w);
+
+// sum of log x[i * stride], i < n, with few calls of the logarithm: of products that stay in range.
+double sum_of_logs(Index n, const double* x, Index stride);
 
 // sum_i log l_ii, twice: the log determinant of l l'.
 double log_determinant_of_factor(Index d, const double* l);

@@ -83,8 +83,7 @@ struct Proportional {
     }
 
     double loss() const {
-        double total = 0.0;
-        for (Index j = 0; j < p.m; ++j) total += n_used * std::log(shape[j]);
+        double total = n_used * sum_of_logs(p.m, shape, 1);
         for (Index k = 0; k < p.K; ++k) {
             if (!used(k)) continue;
             total += p.n[k] * static_cast<double>(p.m) * std::log(volume[k]);
@@ -101,6 +100,7 @@ struct Proportional {
         for (int i = 0; i < p.max_inner; ++i) {
             update_volumes();
             update_shape();
+            if (i + 1 == p.max_inner) break;
             const double now = loss();
             if (!(last - now > p.inner_tol * n_used)) break;
             last = now;
@@ -192,9 +192,7 @@ void equal_volume_free(const Spectra& p, double* v, double* log_mean) {
     double sum = 0.0, n_total = 0.0;
     for (Index k = 0; k < p.K; ++k) {
         if (!(p.n[k] > 0.0)) continue;
-        log_mean[k] = 0.0;
-        for (Index j = 0; j < p.m; ++j) log_mean[k] += std::log(p.s[k * p.m + j]);
-        log_mean[k] /= static_cast<double>(p.m);
+        log_mean[k] = sum_of_logs(p.m, p.s + k * p.m, 1) / static_cast<double>(p.m);
         sum += std::exp(log_mean[k]);
         n_total += p.n[k];
     }

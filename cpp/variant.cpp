@@ -4,6 +4,7 @@
 #include "linear_chunk.hpp"
 #include "pairs.hpp"
 #include "scores.hpp"
+#include "small_matrices.hpp"
 
 namespace mixtura {
 namespace MIXTURA_VARIANT {
@@ -265,7 +266,8 @@ extern const Variant table;
 const Variant table = {MIXTURA_NAME(MIXTURA_VARIANT), packed_size,      pack, scratch_size,
                        em_chunk,                      score_chunk,      accumulate_chunk,
                        multiply_add,                  lanes,            linear_scratch_size,
-                       linear_chunk,                  linear_score_chunk};
+                       linear_chunk,                  linear_score_chunk, eigen_of_each,
+                       inverse_factors_of_each};
 
 }  // namespace MIXTURA_VARIANT
 }  // namespace mixtura
