@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "lapack.hpp"
 #include "shapes.hpp"
@@ -25,12 +26,30 @@ bool dominates(Index d, const double* sigma, const double* floor, double* scratc
     return cholesky_any_pivot(d, scratch, scratch);
 }
 
+void find_below_floor(MStepProblem& p, const double* covariances, bool* below) {
+    const Index d = p.d, size = d * d;
+    const Workspace::Mark mark = p.workspace.mark();
+    if (d > 1 && d <= most_lane_features) {
+        double* difference = p.workspace.take(p.K * size);
+        for (Index k = 0; k < p.K; ++k)
+            for (Index i = 0; i < size; ++i)
+                difference[k * size + i] = covariances[k * size + i] - (1.0 - kFloorSlack) * p.floor[i];
+        double* factors = p.workspace.take(p.K * size);
+        variant_in_use().inverse_factors_of_each(d, p.K, difference, 0.0, factors);
+        for (Index k = 0; k < p.K; ++k) below[k] = p.live(k) && !std::isfinite(factors[k * size]);
+    } else {
+        std::fill(below, below + p.K, false);
+        each_live(p, size, [&](Index k, double* scratch) {
+            below[k] = !dominates(d, covariances + k * size, p.floor, scratch);
+        });
+    }
+    p.workspace.release(mark);
+}
+
 bool all_dominate(MStepProblem& p, const double* covariances) {
-    double* scratch = p.workspace.take(p.d * p.d);
-    for (Index k = 0; k < p.K; ++k)
-        if (p.live(k) && !dominates(p.d, covariances + k * p.d * p.d, p.floor, scratch))
-            return false;
-    return true;
+    const std::unique_ptr<bool[]> below(new bool[static_cast<std::size_t>(p.K)]);
+    find_below_floor(p, covariances, below.get());
+    return std::none_of(below.get(), below.get() + p.K, [](bool one) { return one; });
 }
 
 Index whiten_scratch(Index d) { return 3 * d * d + eigen_scratch(d); }

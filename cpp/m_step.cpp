@@ -15,13 +15,20 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 constexpr ShapeInfo kShapes[] = {
-    {"EII", Geometry::spherical, true, maximise_eii}, {"VII", Geometry::spherical, false, maximise_vii},
-    {"EEI", Geometry::diagonal, true, maximise_eei},  {"VEI", Geometry::diagonal, false, maximise_vei},
-    {"EVI", Geometry::diagonal, false, maximise_evi}, {"VVI", Geometry::diagonal, false, maximise_vvi},
-    {"EEE", Geometry::tied, true, maximise_eee},      {"EVE", Geometry::dense, false, maximise_eve},
-    {"VEE", Geometry::dense, false, maximise_vee},    {"VVE", Geometry::dense, false, maximise_vve},
-    {"EEV", Geometry::dense, false, maximise_eev},    {"VEV", Geometry::dense, false, maximise_vev},
-    {"EVV", Geometry::dense, false, maximise_evv},    {"VVV", Geometry::dense, false, maximise_vvv},
+    {"EII", Geometry::spherical, true, false, maximise_eii},
+    {"VII", Geometry::spherical, false, false, maximise_vii},
+    {"EEI", Geometry::diagonal, true, false, maximise_eei},
+    {"VEI", Geometry::diagonal, false, true, maximise_vei},
+    {"EVI", Geometry::diagonal, false, false, maximise_evi},
+    {"VVI", Geometry::diagonal, false, false, maximise_vvi},
+    {"EEE", Geometry::tied, true, false, maximise_eee},
+    {"EVE", Geometry::dense, false, true, maximise_eve},
+    {"VEE", Geometry::dense, false, true, maximise_vee},
+    {"VVE", Geometry::dense, false, true, maximise_vve},
+    {"EEV", Geometry::dense, false, false, maximise_eev},
+    {"VEV", Geometry::dense, false, true, maximise_vev},
+    {"EVV", Geometry::dense, false, false, maximise_evv},
+    {"VVV", Geometry::dense, false, false, maximise_vvv},
 };
 
 bool is_matrix(Geometry geometry) {

@@ -28,6 +28,7 @@ struct ShapeInfo {
     std::string_view name;
     Geometry geometry;
     bool one_for_all;                  // covariances have leading axis 1
+    bool goes_on;                      // no closed form: the step goes on from the last covariances
     void (*maximise)(MStepProblem&);   // scatter -> covariances
 };
 

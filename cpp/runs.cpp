@@ -296,12 +296,15 @@ class Runner {
         const Index K = room.shape.n_components, d = room.shape.n_features;
         double* leaf = room.leaf.get();
         const double* origin = rows_.views[view_].origin;
-        for (Index k = 0; k < K; ++k) std::copy_n(origin, d, room.centres.get() + k * d);
-        project(moments_.shape, moments_.about_origin.get(), room.shape, leaf);
-        if (!maximise(room.centres.get(), nullptr)) return false;
+        const bool goes_on = rules_.families[family_].shape->goes_on;
+        if (goes_on) {  // covariances for the softened step to go on from
+            for (Index k = 0; k < K; ++k) std::copy_n(origin, d, room.centres.get() + k * d);
+            project(moments_.shape, moments_.about_origin.get(), room.shape, leaf);
+            if (!maximise(room.centres.get(), nullptr)) return false;
+        }
         project(moments_.shape, moments_.about_means.get(), room.shape, leaf);
         soften(room.shape, leaf, leaf + room.shape.total_at());
-        return maximise(now().means, now().covariances) && is_regular();
+        return maximise(moments_.means.data(), goes_on ? now().covariances : nullptr) && is_regular();
     }
 
     // ---- results ----

@@ -94,7 +94,10 @@ Index clip_scratch(Index d);
 // -log det Sigma - tr(S Sigma^-1) over Sigma >= F. NaN where the floor is not positive definite.
 void clip_to_floor(Index d, const FloorFactor& floor, double* sigma, double* scratch);
 
-// `dominates` for every live component.
+// Which live components do not meet the floor, (K).
+void find_below_floor(MStepProblem& problem, const double* covariances, bool* below);
+
+// No live component is below the floor.
 bool all_dominate(MStepProblem& problem, const double* covariances);
 
 // Eigenvalues of w a w', largest first, and rows l v_j, so that a = sum values_j rows_j rows_j'.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "lapack.hpp"
 #include "shapes.hpp"
@@ -55,18 +56,16 @@ void maximise_eee(MStepProblem& p) {
 
 void maximise_vvv(MStepProblem& p) {
     const Index size = p.d * p.d;
-    double* low = p.workspace.take(p.K);  // 1 where the floor acts
-    each_live(p, size, [&](Index k, double* scratch) {
-        divided_copy(size, p.n[k], p.W(k), p.sigma(k));
-        low[k] = p.floor != nullptr && !dominates(p.d, p.sigma(k), p.floor, scratch) ? 1.0 : 0.0;
-    });
-    bool any = false;
-    for (Index k = 0; k < p.K; ++k) any |= p.live(k) && low[k] != 0.0;
-    if (!any) return;
+    for (Index k = 0; k < p.K; ++k)
+        if (p.live(k)) divided_copy(size, p.n[k], p.W(k), p.sigma(k));
+    if (p.floor == nullptr) return;
+    const std::unique_ptr<bool[]> low(new bool[static_cast<std::size_t>(p.K)]);
+    find_below_floor(p, p.covariances, low.get());
+    if (std::none_of(low.get(), low.get() + p.K, [](bool one) { return one; })) return;
     p.approximate = true;
     const FloorFactor floor = factor_floor(p);
     each_live(p, clip_scratch(p.d), [&](Index k, double* scratch) {
-        if (low[k] != 0.0) clip_to_floor(p.d, floor, p.sigma(k), scratch);
+        if (low[k]) clip_to_floor(p.d, floor, p.sigma(k), scratch);
     });
 }
 
