@@ -87,50 +87,96 @@ Labels exchanged_partitions_py(handle r, handle weights, handle z, Index n_free,
     return as_array(made, given.soft.n_rows);
 }
 
-// Partitions of runs: labels, one array for all, and per run how many they are with as many groups
-// (one), with one more and with one fewer; those of a run stand together, in this order.
+// Mixtures of runs by their records, end to end.
+struct RecordArguments {
+    ArrayView family_view, k_view, record_view;
+    Index count;
+    const std::int32_t *family, *k;
+    std::vector<const double*> at;  // where each record begins
+
+    RecordArguments(handle jobs_family, handle jobs_k, handle records, const FamilyArguments& families,
+                    Index d)
+        : family_view(jobs_family, "jobs_family"), k_view(jobs_k, "jobs_k"),
+          record_view(records, "records") {
+        if (k_view.n_dimensions() != 1) k_view.refuse("must have 1 dimension");
+        count = k_view.size(0);
+        k = k_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
+        family = family_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
+        const Index n_families = static_cast<Index>(families.families.size());
+        std::vector<Index> first{0};
+        for (Index j = 0; j < count; ++j) {
+            if (k[j] < 1 || family[j] < 0 || family[j] >= n_families) {
+                refuse("jobs must name families and K >= 1");
+            }
+            first.push_back(first.back() + record_size(*families.families[family[j]].shape, k[j], d));
+        }
+        auto* data = record_view.contiguous<const double>(Element::float64, "float64", {first.back()});
+        for (Index j = 0; j < count; ++j) at.push_back(data + first[j]);
+    }
+};
+
+// What the passes below need of the rules: no steps are made.
+RunRules rules_of(const FamilyArguments& families, Index d) {
+    return {families.families.data(), static_cast<Index>(families.families.size()), d, 0, 0, 1, 0, 1};
+}
+
+// Partitions of runs: labels, one array for all, and per run how many there are with one group more
+// and with one fewer; those of a run stand together, the one with as many groups first.
 nb::tuple partitions_of_runs_py(nb::list x, handle origins, handle weights, handle z_, nb::list families_,
                                 handle jobs_family, handle jobs_k, handle records, handle splits,
                                 handle merges, std::uint64_t seed, int n_threads) {
     const ViewArguments view(x, origins);
     const FamilyArguments families(families_, static_cast<Index>(view.views.size()), view.d);
+    const RecordArguments jobs(jobs_family, jobs_k, records, families, view.d);
     const OptionalView weights_view(weights, "weights");
-    const ArrayView z(z_, "Z"), family_view(jobs_family, "jobs_family"), k_view(jobs_k, "jobs_k");
-    const ArrayView record_view(records, "records"), split_view(splits, "splits");
-    const ArrayView merge_view(merges, "merges");
+    const ArrayView z(z_, "Z"), split_view(splits, "splits"), merge_view(merges, "merges");
     if (z.n_dimensions() != 2) z.refuse("must have 2 dimensions");
-    if (k_view.n_dimensions() != 1) k_view.refuse("must have 1 dimension");
-    const Index n = view.n, count = k_view.size(0), n_space = z.size(1);
+    const Index n = view.n, n_space = z.size(1);
     const RunRows rows{view.views.data(), static_cast<Index>(view.views.size()),
                        weights_view.get<const double>(Element::float64, "float64", {n}), nullptr};
-    auto* k = k_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
-    auto* family = family_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
-    auto* n_splits = split_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
-    auto* n_merges = merge_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
-    const Index n_families = static_cast<Index>(families.families.size());
-    std::vector<Index> at{0}, first{0};  // where records, and where the partitions of runs begin
-    for (Index j = 0; j < count; ++j) {
-        if (k[j] < 1 || family[j] < 0 || family[j] >= n_families) refuse("jobs must name families and K >= 1");
+    auto* n_splits = split_view.contiguous<const std::int32_t>(Element::int32, "int32", {jobs.count});
+    auto* n_merges = merge_view.contiguous<const std::int32_t>(Element::int32, "int32", {jobs.count});
+    std::vector<Index> first{0};  // where the partitions of runs begin
+    for (Index j = 0; j < jobs.count; ++j) {
         if (n_splits[j] < 0 || n_merges[j] < 0) refuse("splits and merges must not be negative");
-        at.push_back(at.back() + record_size(*families.families[family[j]].shape, k[j], view.d));
         first.push_back(first.back() + 1 + n_splits[j] + n_merges[j]);
     }
-    auto* record = record_view.contiguous<const double>(Element::float64, "float64", {at.back()});
     auto labels = empty_array<std::int32_t>({std::size_t(first.back()), std::size_t(n)});
-    auto n_more = empty_array<std::int32_t>({std::size_t(count)});
-    auto n_fewer = empty_array<std::int32_t>({std::size_t(count)});
+    auto n_more = empty_array<std::int32_t>({std::size_t(jobs.count)});
+    auto n_fewer = empty_array<std::int32_t>({std::size_t(jobs.count)});
     std::vector<TellingRun> runs;
-    for (Index j = 0; j < count; ++j) {
+    for (Index j = 0; j < jobs.count; ++j) {
         std::int32_t* own = labels.data() + first[j] * n;
-        runs.push_back({family[j], k[j], record + at[j], n_splits[j], n_merges[j], own, own + n,
+        runs.push_back({jobs.family[j], jobs.k[j], jobs.at[j], n_splits[j], n_merges[j], own, own + n,
                         own + (1 + n_splits[j]) * n, n_more.data() + j, n_fewer.data() + j});
     }
-    const RunRules rules{families.families.data(), n_families, view.d, 0, 0, 1, 0, 1};
+    const RunRules rules = rules_of(families, view.d);
     const double* space = z.contiguous<const double>(Element::float64, "float64", {n, n_space});
     pass(n_threads, [&](const Execution& how) {
-        partitions_of_runs(rules, rows, space, n_space, seed, runs.data(), count, how);
+        partitions_of_runs(rules, rows, space, n_space, seed, runs.data(), jobs.count, how);
     });
     return nb::make_tuple(labels, n_more, n_fewer);
+}
+
+// (J, 3)
+nb::object certainty_of_runs_py(nb::list x, handle origins, handle weights, nb::list families_,
+                                handle jobs_family, handle jobs_k, handle records, int n_threads) {
+    const ViewArguments view(x, origins);
+    const FamilyArguments families(families_, static_cast<Index>(view.views.size()), view.d);
+    const RecordArguments jobs(jobs_family, jobs_k, records, families, view.d);
+    const OptionalView weights_view(weights, "weights");
+    const RunRows rows{view.views.data(), static_cast<Index>(view.views.size()),
+                       weights_view.get<const double>(Element::float64, "float64", {view.n}), nullptr};
+    auto sums = empty_array<double>({std::size_t(jobs.count), 3});
+    std::vector<CertainRun> runs;
+    for (Index j = 0; j < jobs.count; ++j) {
+        runs.push_back({jobs.family[j], jobs.k[j], jobs.at[j], sums.data() + 3 * j});
+    }
+    const RunRules rules = rules_of(families, view.d);
+    pass(n_threads, [&](const Execution& how) {
+        certainty_of_runs(rules, rows, runs.data(), jobs.count, how);
+    });
+    return nb::cast(sums);
 }
 
 }  // namespace
@@ -144,6 +190,8 @@ void bind_moves(nb::module_& m) {
     m.def("partitions_of_runs", partitions_of_runs_py, arg("X"), arg("origins"),
           arg("weights").none(), arg("Z"), arg("families"), arg("jobs_family"), arg("jobs_k"),
           arg("records"), arg("splits"), arg("merges"), arg("seed"), arg("n_threads"));
+    m.def("certainty_of_runs", certainty_of_runs_py, arg("X"), arg("origins"), arg("weights").none(),
+          arg("families"), arg("jobs_family"), arg("jobs_k"), arg("records"), arg("n_threads"));
 }
 
 }  // namespace mixtura

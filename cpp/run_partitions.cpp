@@ -12,17 +12,52 @@
 namespace mixtura {
 namespace {
 
+// Densities of rows under mixtures, one after the other; one per thread.
+class Densities {
+  public:
+    Densities(const RunRules& rules, const RunRows& rows, const Variant& variant)
+        : rules_(rules), rows_(rows), variant_(variant), rooms_(rules.n_features, variant) {}
+
+    // Fills `responsibilities` (n, K) and `log_density` (n).
+    void take(Index family_number, Index K, const double* record) {
+        const RunFamily& family = rules_.families[family_number];
+        const RunView& view = rows_.views[family.view];
+        Room& room = rooms_.of(family.shape->geometry, family.shape->one_for_all, K);
+        const MixtureArrays<const double> at =
+            parts_of(record, K, rules_.n_features, room.covariance_numbers);
+        for (Index k = 0; k < K; ++k) room.log_weights[k] = std::log(at.weights[k]);
+        room.plan.set({room.shape, room.log_weights.get(), at.means, at.factors, room.n_covariances});
+        responsibilities.resize(static_cast<std::size_t>(view.x.n_rows * K));
+        log_density.resize(static_cast<std::size_t>(view.x.n_rows));
+        const Rows rows{view.x, nullptr, nullptr};
+        for (Index first = 0; first < view.x.n_rows; first += chunk_rows) {
+            const Span span{first, std::min(chunk_rows, view.x.n_rows - first)};
+            variant_.score_chunk(room.plan.plan(), rows, span, room.scratch.get(),
+                                 {log_density.data(), responsibilities.data(), nullptr, nullptr});
+        }
+    }
+
+    std::vector<double> responsibilities, log_density;
+
+  private:
+    const RunRules& rules_;
+    const RunRows& rows_;
+    const Variant& variant_;
+    Rooms rooms_;
+};
+
 // Tells the partitions of runs, one after the other; one per thread.
 class Teller {
   public:
     Teller(const RunRules& rules, const RunRows& rows, const double* z, Index n_space,
            std::uint64_t seed, const Variant& variant)
-        : rules_(rules), rows_(rows), z_(z), n_space_(n_space), seed_(seed), variant_(variant),
-          rooms_(rules.n_features, variant) {}
+        : rows_(rows), z_(z), n_space_(n_space), seed_(seed), densities_(rules, rows, variant) {}
 
     void tell(const TellingRun& run) {
         const Index n = rows_.views->x.n_rows, K = run.n_components;
-        const Moves moves({n, K, K, n_space_, responsibilities(run), rows_.weights, z_});
+        densities_.take(run.family, K, run.record);
+        const double* R = densities_.responsibilities.data();
+        const Moves moves({n, K, K, n_space_, R, rows_.weights, z_});
         std::copy(moves.hard().begin(), moves.hard().end(), run.same);
         rename_groups(n, K, run.same);
         *run.n_more = *run.n_fewer = 0;
@@ -55,35 +90,32 @@ class Teller {
         *run.n_fewer = static_cast<std::int32_t>(count);
     }
 
-    // (n, K)
-    const double* responsibilities(const TellingRun& run) {
-        const RunFamily& family = rules_.families[run.family];
-        const RunView& view = rows_.views[family.view];
-        const Index K = run.n_components;
-        Room& room = rooms_.of(family.shape->geometry, family.shape->one_for_all, K);
-        const MixtureArrays<const double> at =
-            parts_of(run.record, K, rules_.n_features, room.covariance_numbers);
-        for (Index k = 0; k < K; ++k) room.log_weights[k] = std::log(at.weights[k]);
-        room.plan.set({room.shape, room.log_weights.get(), at.means, at.factors, room.n_covariances});
-        found_.resize(static_cast<std::size_t>(view.x.n_rows * K));
-        const Rows rows{view.x, nullptr, nullptr};
-        for (Index first = 0; first < view.x.n_rows; first += chunk_rows) {
-            const Span span{first, std::min(chunk_rows, view.x.n_rows - first)};
-            variant_.score_chunk(room.plan.plan(), rows, span, room.scratch.get(),
-                                 {nullptr, found_.data(), nullptr, nullptr});
-        }
-        return found_.data();
-    }
-
-    const RunRules& rules_;
     const RunRows& rows_;
     const double* z_;
     Index n_space_;
     std::uint64_t seed_;
-    const Variant& variant_;
-    Rooms rooms_;
-    std::vector<double> found_;
+    Densities densities_;
 };
+
+void sum_certainty(const Densities& at, const RunRows& rows, Index K, double* sums) {
+    std::fill_n(sums, 3, 0.0);
+    for (Index n = 0; n < rows.views->x.n_rows; ++n) {
+        const double* r = at.responsibilities.data() + n * K;
+        const double w = rows.weights ? rows.weights[n] : 1.0;
+        double entropy = 0.0;
+        for (Index k = 0; k < K; ++k) {
+            if (r[k] > 0.0 && r[k] < 1.0) entropy -= r[k] * std::log(r[k]);
+        }
+        sums[0] += w * at.log_density[n];
+        sums[1] += w * std::log(*std::max_element(r, r + K));
+        sums[2] += w * entropy;
+    }
+}
+
+double seconds_of(const RunRules& rules, Index n_components, Index n_rows) {
+    const Shape shape{Geometry::dense, n_components, rules.n_features};
+    return 3 * estimated_seconds(shape, n_rows + 100);
+}
 
 }  // namespace
 
@@ -92,14 +124,30 @@ void partitions_of_runs(const RunRules& rules, const RunRows& rows, const double
                         const Execution& how) {
     double seconds = 0;
     for (Index j = 0; j < n_runs; ++j) {
-        const Shape shape{Geometry::dense, runs[j].n_components, rules.n_features};
-        seconds += 3 * estimated_seconds(shape, rows.views->x.n_rows + 100);
+        seconds += seconds_of(rules, runs[j].n_components, rows.views->x.n_rows);
     }
     Team team(how, useful_threads(how.n_threads, n_runs, seconds));
     std::atomic<Index> next{0};
     team.run([&](Watch* watch) {
         Teller teller(rules, rows, z, n_space, seed, *how.variant);
         for (Index j; (j = next.fetch_add(1)) < n_runs && !team.stopped(watch);) teller.tell(runs[j]);
+    });
+}
+
+void certainty_of_runs(const RunRules& rules, const RunRows& rows, const CertainRun* runs,
+                       Index n_runs, const Execution& how) {
+    double seconds = 0;
+    for (Index j = 0; j < n_runs; ++j) {
+        seconds += seconds_of(rules, runs[j].n_components, rows.views->x.n_rows);
+    }
+    Team team(how, useful_threads(how.n_threads, n_runs, seconds));
+    std::atomic<Index> next{0};
+    team.run([&](Watch* watch) {
+        Densities densities(rules, rows, *how.variant);
+        for (Index j; (j = next.fetch_add(1)) < n_runs && !team.stopped(watch);) {
+            densities.take(runs[j].family, runs[j].n_components, runs[j].record);
+            sum_certainty(densities, rows, runs[j].n_components, runs[j].sums);
+        }
     });
 }
 

@@ -1,4 +1,4 @@
-// What runs tell others: partitions of the rows from which others may start.
+// What runs tell: partitions of the rows from which others may start, and how certain they are.
 #pragma once
 
 #include <cstdint>
@@ -24,5 +24,16 @@ struct TellingRun {
 void partitions_of_runs(const RunRules& rules, const RunRows& rows, const double* z, Index n_space,
                         std::uint64_t seed, const TellingRun* runs, Index n_runs,
                         const Execution& how);
+
+// Of a mixture, over all rows by weight: log-likelihood, sum of the logarithms of the largest
+// responsibilities, and entropy of the responsibilities, in nats.
+struct CertainRun {
+    Index family, n_components;
+    const double* record;
+    double* sums;  // (3)
+};
+
+void certainty_of_runs(const RunRules& rules, const RunRows& rows, const CertainRun* runs,
+                       Index n_runs, const Execution& how);
 
 }  // namespace mixtura

@@ -124,6 +124,16 @@ def partitions_of_runs(
     seed: int,
     n_threads: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]: ...
+def certainty_of_runs(
+    X: list[Rows],
+    origins: Array,
+    weights: Array | None,
+    families: list[tuple[str, int, Array | None]],
+    jobs_family: NDArray[np.int32],
+    jobs_k: NDArray[np.int32],
+    records: Array,
+    n_threads: int,
+) -> Array: ...
 def em_runs(
     X: list[Rows],
     origins: Array,

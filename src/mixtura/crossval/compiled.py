@@ -8,7 +8,7 @@ and the best run of all counts.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -72,7 +72,7 @@ class Batch:
         """The best run of each cell: fold, family and number of components; none if all failed."""
         order = self.runs.ranked()
         order = order[self.runs.ended[order]]
-        _, first = np.unique(self._cells[order], axis=0, return_index=True)
+        _, first = np.unique(self._cells[order], return_index=True)
         return self.take(order[np.sort(first)])
 
     def of_fold(self, fold: int) -> Runs:
@@ -82,12 +82,15 @@ class Batch:
     @property
     def units(self) -> Ints:
         """Numbers of the cells that runs belong to; runs of a cell stand together."""
-        new = (self._cells[1:] != self._cells[:-1]).any(axis=1)
-        return np.concatenate([[0], np.cumsum(new)]).astype(np.int32)[: len(self.runs)]
+        new = np.diff(self._cells, prepend=-1) != 0
+        return np.cumsum(new, dtype=np.int32)
 
     @property
-    def _cells(self) -> Ints:
-        return np.stack([self.left_out, self.runs.families, self.runs.sizes], axis=1)
+    def _cells(self) -> IntArray:
+        """A number for each fold, family and number of components."""
+        n_families, n_sizes = (int(a.max(initial=0)) + 1 for a in (self.runs.families, self.runs.sizes))
+        cuts = (self.left_out + 1).astype(np.intp)
+        return (cuts * n_families + self.runs.families) * n_sizes + self.runs.sizes
 
 
 class Goals(NamedTuple):
@@ -168,7 +171,7 @@ class CompiledTrials:
             found = found if more is None else found.joined(more).best()
         if found is None:
             return {}
-        return _with_seconds(self._ended(round_, found), time.perf_counter() - began)
+        return _with_seconds(dict(self._ended(round_, found)), time.perf_counter() - began)
 
     def _tried(
         self, round_: int, starts: Mapping[Cut, Offer], n_polished: int, known: Batch | None = None
@@ -216,18 +219,27 @@ class CompiledTrials:
         )  # fmt: skip
         return replace(batch, runs=added(batch.runs, runs))
 
-    def _ended(self, round_: int, batch: Batch) -> dict[Cell, Trial]:
+    def _ended(self, round_: int, batch: Batch) -> Iterator[tuple[Cell, Trial]]:
         if self.search.tol < self.search.rough_tol:
             batch = self._onward(round_, batch, self.search.tol)
-        runs, trials = batch.runs, {}
-        for j in np.flatnonzero(runs.ended).tolist():
+        batch = batch.take(np.flatnonzero(batch.runs.ended))
+        runs, whole = batch.runs, batch.left_out < 0
+        certain = iter(
+            self.runner.certainty(
+                runs.take(np.flatnonzero(whole)), self.rows.X, self.rows.w, self.n_threads
+            ).tolist()
+        )
+        for j in range(len(runs)):
             place, size = self.places[runs.families[j]], int(runs.sizes[j])
-            cell = Cell(place, size, Cut(round_, int(batch.left_out[j])))
-            trials[cell] = Trial(
-                Mixture(self.search.families[place][size], *runs.mixture(j)),
-                float(runs.objective[j]), int(runs.n_iter[j]), bool(runs.status[j] == CONVERGED),
+            yield (
+                Cell(place, size, Cut(round_, int(batch.left_out[j]))),
+                Trial(
+                    Mixture(self.search.families[place][size], *runs.mixture(j)),
+                    float(runs.objective[j]), int(runs.n_iter[j]),
+                    bool(runs.status[j] == CONVERGED),
+                    certainty=tuple(next(certain)) if whole[j] else None,
+                ),
             )  # fmt: skip
-        return trials
 
     # -- starts -----------------------------------------------------------------------
 

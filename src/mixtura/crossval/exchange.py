@@ -83,7 +83,7 @@ class Exchange:
     seed: int
     n_threads: int = 1
     _told: dict[int, dict[int, Told]] = field(default_factory=dict)
-    _offered: set[tuple[int, bytes]] = field(default_factory=set)
+    _offered: dict[int, set[bytes]] = field(default_factory=dict)
     _space: Array | None = None
 
     def heard(self, runs: Runs) -> Exchange:
@@ -100,28 +100,32 @@ class Exchange:
                 (cells[j] for j in news), self._tell(runs.take(news)), strict=True
             ):
                 self._told.setdefault(size, {})[f] = told
-                self._offered.add((f, told.same))
+                self._offered.setdefault(f, set()).add(told.same)
         return self
 
     def offer(self) -> Offer:
         """Partitions with the families to which they are new."""
         sizes: list[int] = []
         place: dict[bytes, int] = {}
-        pairs = []
+        partitions: list[int] = []
+        families: list[int] = []
         for size in self.sizes:
             for f in range(len(self.families)):
+                offered = self._offered.setdefault(f, set())
                 for partition in self._for(f, size):
-                    if (f, partition) in self._offered:
+                    if partition in offered:
                         continue
-                    self._offered.add((f, partition))
+                    offered.add(partition)
                     if partition not in place:
                         place[partition] = len(sizes)
                         sizes.append(size)
-                    pairs.append((place[partition], f))
-        pairs.sort()
-        partitions, families = np.array(pairs, dtype=np.int32).reshape(-1, 2).T.copy()
+                    partitions.append(place[partition])
+                    families.append(f)
+        # jobs that begin with the same partition stand together
+        order = np.lexsort([families, partitions])
+        pairs = (np.array(own, dtype=np.int32)[order] for own in (partitions, families))
         labels = np.frombuffer(b"".join(place), dtype=np.int32).reshape(-1, len(self.rows))
-        return Offer(labels, np.array(sizes, dtype=np.int32), Pairs(partitions, families))
+        return Offer(labels, np.array(sizes, dtype=np.int32), Pairs(*pairs))
 
     def _for(self, f: int, size: int) -> Iterator[bytes]:
         """Partitions for one candidate, whether they are new or not."""
@@ -153,16 +157,20 @@ class Exchange:
         mass = float(len(self.rows) if self.w is None else self.w.sum())
         bounded, objective = (runs.n_boundary > 0).tolist(), runs.objective.tolist()
         at = 0
-        for j, (f, size) in enumerate(zip(runs.families.tolist(), sizes.tolist(), strict=True)):
+        told = zip(
+            runs.families.tolist(), sizes.tolist(), objective, bounded, splits.tolist(),
+            merges.tolist(), n_more.tolist(), n_fewer.tolist(), strict=True,
+        )  # fmt: skip
+        for f, size, value, on_bound, room, rest, more, fewer in told:
             n_free = self.families[f][size].n_free(size) + size - 1
-            merit = int(bounded[j]), bic(objective[j], n_free, mass), f
-            more = at + 1 + np.arange(n_more[j])
-            fewer = at + 1 + splits[j] + np.arange(n_fewer[j])
+            merit = int(on_bound), bic(value, n_free, mass), f
+            first = at + 1 + room
             yield Told(
-                merit, objective[j], labels[at].tobytes(),
-                [labels[i].tobytes() for i in more], [labels[i].tobytes() for i in fewer],
+                merit, value, labels[at].tobytes(),
+                [own.tobytes() for own in labels[at + 1 : at + 1 + more]],
+                [own.tobytes() for own in labels[first : first + fewer]],
             )  # fmt: skip
-            at += int(1 + splits[j] + merges[j])
+            at = first + rest
 
     @property
     def _whitened(self) -> Array:

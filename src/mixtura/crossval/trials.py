@@ -48,6 +48,9 @@ class Trial:
         Wall time; runs that were made together share theirs by their work.
     reason : str
         Why there is no fit, or what is wrong with it.
+    certainty : tuple of float or None
+        Log-likelihood, sum of log max_k r and entropy of all rows by weight, in nats; None
+        where it was not taken, or rows are left out.
     """
 
     mixture: Mixture | None = None
@@ -56,6 +59,7 @@ class Trial:
     converged: bool = False
     seconds: float = 0.0
     reason: str = ""
+    certainty: tuple[float, ...] | None = None
 
     @classmethod
     def refused(cls, error: Exception) -> Trial:

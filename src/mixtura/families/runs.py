@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -130,6 +131,11 @@ class Runner(Protocol):
         ...
 
 
+    def certainty(self, runs: Runs, X: Rows, w: Array | None, n_threads: int) -> Array:
+        """Log-likelihood, sum of log max_k r and entropy of the rows by weight, (J, 3), in nats."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Runs:
     """Mixtures that J runs ended with.
@@ -184,7 +190,7 @@ class Runs:
 
     def record(self, job: int) -> Array:
         """Numbers of one run."""
-        end = int(self.lengths[: job + 1].sum())
+        end = int(self._ends[job])
         return self.records[end - int(self.lengths[job]) : end]
 
     def mixture(self, job: int) -> tuple[Array, Any]:
@@ -195,7 +201,7 @@ class Runs:
         """Some of the runs, in the order given."""
         chosen = np.asarray(jobs, dtype=np.intp)
         lengths = self.lengths[chosen]
-        starts = (np.cumsum(self.lengths) - self.lengths)[chosen]
+        starts = (self._ends - self.lengths)[chosen]
         # start, start + 1, ... of every chosen run
         places = np.arange(lengths.sum()) + np.repeat(
             starts - (np.cumsum(lengths) - lengths), lengths
@@ -212,6 +218,10 @@ class Runs:
             status=self.status[chosen],
             n_boundary=self.n_boundary[chosen],
         )
+
+    @cached_property
+    def _ends(self) -> NDArray[np.intp]:
+        return np.cumsum(self.lengths)
 
     @property
     def ended(self) -> NDArray[np.bool_]:

@@ -169,10 +169,11 @@ class Grid:
         trial, seconds = own[0], sum(one.seconds for one in own)
         if trial.mixture is None:
             return Row(model, size, n_free, seconds=seconds, reason=trial.reason)
-        return Row(
+        row = Row(
             model, size, trial.mixture.n_free, trial.mixture, trial.objective,
             n_iter=trial.n_iter, converged=trial.converged, seconds=seconds,
         )  # fmt: skip
+        return row if trial.certainty is None else row.with_certainty(*trial.certainty)
 
     def _off_the_floor(self, rows: list[Row]) -> list[Row]:
         """Leave out fits on the covariance floor, unless there are no others."""
@@ -195,9 +196,10 @@ class Grid:
         ]  # fmt: skip
 
     def _scored(self, rows: list[Row], trials: dict[Cell, Trial]) -> Table:
-        """Log-likelihoods, certainty and held-out scores of all fits, in one pass."""
+        """Log-likelihoods, certainty and held-out scores of all fits, in one pass if one is needed."""
         fitted = [i for i, row in enumerate(rows) if row.mixture is not None]
-        tasks: list[Task[Any]] = [Certain(rows[i].mixture) for i in fitted]  # type: ignore[arg-type]
+        unknown = [i for i in fitted if np.isnan(rows[i].entropy)]
+        tasks: list[Task[Any]] = [Certain(rows[i].mixture) for i in unknown]  # type: ignore[arg-type]
         scored = self._fully_tried(rows, fitted, trials)
         if scored:
             assert self.folding is not None
@@ -206,11 +208,8 @@ class Grid:
                 for cut in self._cuts
             ]))  # fmt: skip
         sums = self.executor.reduce(Together(tuple(tasks)), self.source).parts if tasks else ()
-        for i, found in zip(fitted, sums, strict=False):
-            loglik, log_certainty, entropy = map(float, found)
-            rows[i] = replace(
-                rows[i], log_likelihood=loglik, log_certainty=log_certainty, entropy=entropy
-            )
+        for i, found in zip(unknown, sums, strict=False):
+            rows[i] = rows[i].with_certainty(*map(float, found))
         held_out = sums[-1] if scored else None
         summary = self.prospect.summary
         return Table(

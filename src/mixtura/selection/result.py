@@ -77,6 +77,12 @@ class Row:
     def __str__(self) -> str:
         return f"{self.model}, {self.n_components}"
 
+    def with_certainty(self, loglik: float, log_certainty: float, entropy: float) -> Row:
+        """The same with what the mixture says of all rows."""
+        return replace(
+            self, log_likelihood=loglik, log_certainty=log_certainty, entropy=entropy
+        )
+
     def scores(self, mass: float) -> dict[str, float]:
         """Values of the information criteria; NaN without a fit."""
         loglik, df = self.log_likelihood, self.n_free

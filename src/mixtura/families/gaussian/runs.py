@@ -118,6 +118,14 @@ class GaussianRunner:
             splits, merges, seed, n_threads,
         )  # fmt: skip
 
+    def certainty(self, runs: Runs, X: Rows, w: Array | None, n_threads: int) -> Array:
+        """Log-likelihood, sum of log max_k r and entropy of the rows by weight, (J, 3), in nats."""
+        sums = _kernel.certainty_of_runs(
+            *self._seen(X), w, self._views[1], runs.families, runs.sizes, runs.records, n_threads
+        )
+        sums[:, 0] -= self._units[runs.families] * used_mass(len(X), w, None)
+        return sums
+
     def _run(
         self,
         X: Rows,
