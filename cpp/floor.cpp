@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 
 #include "lapack.hpp"
 #include "shapes.hpp"
@@ -26,19 +25,19 @@ bool dominates(Index d, const double* sigma, const double* floor, double* scratc
     return cholesky_any_pivot(d, scratch, scratch);
 }
 
-void find_below_floor(MStepProblem& p, const double* covariances, bool* below) {
+void find_below_floor(MStepProblem& p, const double* covariances, double* below) {
     const Index d = p.d, size = d * d;
     const Workspace::Mark mark = p.workspace.mark();
     if (d > 1 && d <= most_lane_features) {
-        double* difference = p.workspace.take(p.K * size);
+        double* difference = p.workspace.take(2 * p.K * size);
+        double* factors = difference + p.K * size;
         for (Index k = 0; k < p.K; ++k)
             for (Index i = 0; i < size; ++i)
                 difference[k * size + i] = covariances[k * size + i] - (1.0 - kFloorSlack) * p.floor[i];
-        double* factors = p.workspace.take(p.K * size);
         variant_in_use().inverse_factors_of_each(d, p.K, difference, 0.0, factors);
         for (Index k = 0; k < p.K; ++k) below[k] = p.live(k) && !std::isfinite(factors[k * size]);
     } else {
-        std::fill(below, below + p.K, false);
+        std::fill(below, below + p.K, 0.0);
         each_live(p, size, [&](Index k, double* scratch) {
             below[k] = !dominates(d, covariances + k * size, p.floor, scratch);
         });
@@ -47,9 +46,12 @@ void find_below_floor(MStepProblem& p, const double* covariances, bool* below) {
 }
 
 bool all_dominate(MStepProblem& p, const double* covariances) {
-    const std::unique_ptr<bool[]> below(new bool[static_cast<std::size_t>(p.K)]);
-    find_below_floor(p, covariances, below.get());
-    return std::none_of(below.get(), below.get() + p.K, [](bool one) { return one; });
+    const Workspace::Mark mark = p.workspace.mark();
+    double* below = p.workspace.take(p.K);
+    find_below_floor(p, covariances, below);
+    const bool none = std::all_of(below, below + p.K, [](double one) { return one == 0.0; });
+    p.workspace.release(mark);
+    return none;
 }
 
 Index whiten_scratch(Index d) { return 3 * d * d + eigen_scratch(d); }

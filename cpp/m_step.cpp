@@ -57,19 +57,22 @@ double set_means(Geometry geometry, const MStepInput& in, double* means, double*
 }
 
 // Full matrix from the packed triangle s2, less n shift shift' (none if shift is null).
-void unpack(Index d, const double* s2, double* matrix) {
+template <class Dimension>
+void unpack(Dimension d, const double* s2, double* matrix) {
     for (Index i = 0; i < d; ++i)
         for (Index j = 0; j <= i; ++j)
             matrix[i * d + j] = matrix[j * d + i] = s2[packed_index(i, j)];
 }
 
 // matrix -= s1 s1' / n: scatter about the mean from scatter about the centre, s1 = n shift.
-void move_to_mean(Index d, const double* s1, double n, double* matrix) {
+template <class Dimension>
+void move_to_mean(Dimension d, const double* s1, double n, double* matrix) {
     for (Index i = 0; i < d; ++i) {
         const double shift = s1[i] / n;
-        for (Index j = 0; j < d; ++j) matrix[i * d + j] -= shift * s1[j];
+        for (Index j = 0; j <= i; ++j) matrix[i * d + j] -= shift * s1[j];
     }
-    mirror_lower(d, matrix);
+    for (Index i = 0; i < d; ++i)
+        for (Index j = 0; j < i; ++j) matrix[j * d + i] = matrix[i * d + j];
     for (Index i = 0; i < d; ++i) matrix[i * (d + 1)] = std::max(matrix[i * (d + 1)], 0.0);
 }
 
@@ -82,10 +85,12 @@ void set_scatter(Geometry geometry, const MStepInput& in, const double* n, doubl
         const double* s2 = s1 + d;
         double* own = scatter + k * size;
         if (geometry == Geometry::tied) {
-            move_to_mean(d, s1, n[k], scatter);
+            with_dimension(d, [&](auto dimension) { move_to_mean(dimension, s1, n[k], scatter); });
         } else if (geometry == Geometry::dense) {
-            unpack(d, s2, own);
-            move_to_mean(d, s1, n[k], own);
+            with_dimension(d, [&](auto dimension) {
+                unpack(dimension, s2, own);
+                move_to_mean(dimension, s1, n[k], own);
+            });
         } else if (geometry == Geometry::diagonal) {
             for (Index j = 0; j < d; ++j) own[j] = std::max(s2[j] - s1[j] / n[k] * s1[j], 0.0);
         } else {

@@ -1,5 +1,6 @@
 #include "plan.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -85,7 +86,8 @@ void PlanStorage::scale(const Model& model) {
         for (Index j = 0; j < d; ++j) means_[k * d + j] = empty ? 0 : model.means[k * d + j];
         if (!tied || (!empty && !any)) {
             double* out = scaled_.get() + (tied ? 0 : k * size);
-            for (Index i = 0; i < size; ++i) out[i] = empty ? 0 : factor[i] * root_half_log2_e;
+            if (empty) std::fill(out, out + size, 0.0);
+            for (Index i = 0; !empty && i < size; ++i) out[i] = factor[i] * root_half_log2_e;
         }
         if (!empty && (!any || model.n_factors > 1)) {
             shared_determinant = log2_determinant(shape, factor);

@@ -81,10 +81,20 @@ inline void turn_rows(const Matrix& m, Span span, double* out, Index stride) {
     copy_columns<double>(m, {span.first + whole, span.count - whole}, out + whole, stride);
 }
 
+// Rows of doubles that are stored column by column.
+inline void copy_whole_columns(const Matrix& m, Span span, double* out, Index stride) {
+    for (Index j = 0; j < m.n_columns; ++j) {
+        std::memcpy(out + j * stride, m.data + span.first * m.row_stride + j * m.column_stride,
+                    static_cast<std::size_t>(span.count) * sizeof(double));
+    }
+}
+
 // Copies rows to out[j * stride + n]; rows span.count .. n_filled-1 repeat the last one.
 inline void load_rows(const Matrix& m, Span span, Index n_filled, double* out, Index stride) {
     if (m.single_precision) {
         copy_columns<float>(m, span, out, stride);
+    } else if (m.row_stride == sizeof(double)) {
+        copy_whole_columns(m, span, out, stride);
     } else if (m.column_stride == sizeof(double)) {
         turn_rows(m, span, out, stride);
     } else {

@@ -94,8 +94,8 @@ Index clip_scratch(Index d);
 // -log det Sigma - tr(S Sigma^-1) over Sigma >= F. NaN where the floor is not positive definite.
 void clip_to_floor(Index d, const FloorFactor& floor, double* sigma, double* scratch);
 
-// Which live components do not meet the floor, (K).
-void find_below_floor(MStepProblem& problem, const double* covariances, bool* below);
+// 1 for live components that do not meet the floor, else 0, (K).
+void find_below_floor(MStepProblem& problem, const double* covariances, double* below);
 
 // No live component is below the floor.
 bool all_dominate(MStepProblem& problem, const double* covariances);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 
 #include "lapack.hpp"
 #include "shapes.hpp"
@@ -59,13 +58,13 @@ void maximise_vvv(MStepProblem& p) {
     for (Index k = 0; k < p.K; ++k)
         if (p.live(k)) divided_copy(size, p.n[k], p.W(k), p.sigma(k));
     if (p.floor == nullptr) return;
-    const std::unique_ptr<bool[]> low(new bool[static_cast<std::size_t>(p.K)]);
-    find_below_floor(p, p.covariances, low.get());
-    if (std::none_of(low.get(), low.get() + p.K, [](bool one) { return one; })) return;
+    double* low = p.workspace.take(p.K);
+    find_below_floor(p, p.covariances, low);
+    if (std::all_of(low, low + p.K, [](double one) { return one == 0.0; })) return;
     p.approximate = true;
     const FloorFactor floor = factor_floor(p);
     each_live(p, clip_scratch(p.d), [&](Index k, double* scratch) {
-        if (low[k]) clip_to_floor(p.d, floor, p.sigma(k), scratch);
+        if (low[k] != 0.0) clip_to_floor(p.d, floor, p.sigma(k), scratch);
     });
 }
 

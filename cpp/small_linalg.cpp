@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <limits>
-#include <type_traits>
 #include <utility>
 
 namespace mixtura {
@@ -12,24 +11,6 @@ namespace {
 constexpr double kEps = std::numeric_limits<double>::epsilon();
 constexpr Index kTiny = 8;        // up to here plain scalar loops beat the row form
 constexpr int kMaxSweeps = 60;    // Jacobi needs about 10; more only for non-finite input
-
-// Calls work(d) with the dimension as a constant where matrices are smallest: there loops that the
-// compiler unrolls take a third of the time, and whole runs on few rows spend most of theirs here.
-template <class Work>
-auto with_dimension(Index d, Work work) {
-    switch (d) {
-        case 2: return work(std::integral_constant<Index, 2>{});
-        case 3: return work(std::integral_constant<Index, 3>{});
-        case 4: return work(std::integral_constant<Index, 4>{});
-        case 5: return work(std::integral_constant<Index, 5>{});
-        case 6: return work(std::integral_constant<Index, 6>{});
-        default: return work(d);
-    }
-}
-
-// Whether the dimension is known when this is compiled.
-template <class Dimension>
-constexpr bool is_constant = !std::is_same_v<Dimension, Index>;
 
 // Rows of l from dot products; for small d, where setting up vector loops costs more than it saves.
 template <class Dimension>

@@ -7,10 +7,29 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 
 namespace mixtura {
 
 using Index = std::ptrdiff_t;
+
+// Calls work(d) with the dimension as a constant where matrices are smallest: there loops that the
+// compiler unrolls take a third of the time, and whole runs on few rows spend most of theirs here.
+template <class Work>
+auto with_dimension(Index d, Work work) {
+    switch (d) {
+        case 2: return work(std::integral_constant<Index, 2>{});
+        case 3: return work(std::integral_constant<Index, 3>{});
+        case 4: return work(std::integral_constant<Index, 4>{});
+        case 5: return work(std::integral_constant<Index, 5>{});
+        case 6: return work(std::integral_constant<Index, 6>{});
+        default: return work(d);
+    }
+}
+
+// Whether the dimension is known when this is compiled.
+template <class Dimension>
+constexpr bool is_constant = !std::is_same_v<Dimension, Index>;
 
 // Position of (i, j), i >= j, in a lower triangle packed by rows.
 constexpr Index packed_index(Index i, Index j) { return i * (i + 1) / 2 + j; }

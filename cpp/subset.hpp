@@ -22,7 +22,8 @@ inline double number_at(const Matrix& m, Index row, Index column) {
     return value;
 }
 
-// The rows of a job: all of them, or a copy of those outside of one fold.
+// The rows of a job: all of them, or a copy of those outside of one fold. Few rows are copied in any
+// case, column by column, which is how passes want them: many passes follow.
 class Subset {
   public:
     Subset(const Matrix& x, const double* weights, const std::int32_t* folds)
@@ -34,7 +35,7 @@ class Subset {
         if (fold != fold_) take(fold);
     }
     const Rows& rows() const { return rows_; }
-    Index original(Index n) const { return fold_ < 0 ? n : place_[n]; }  // where row n came from
+    Index original(Index n) const { return place_.empty() ? n : place_[n]; }  // where row n came from
 
     // How many rows the data stand for: rows with weight, or the sum of weights if that is more.
     double n_rows() const { return n_rows_; }
@@ -43,7 +44,7 @@ class Subset {
     void take(std::int32_t fold) {
         fold_ = fold;
         rows_ = {all_.x, all_.weights, nullptr};
-        if (fold >= 0) copy_others();
+        if (fold >= 0 || all_.x.n_rows * all_.x.n_columns <= most_copied_numbers) copy_others();
         double positive = 0, mass = 0;
         for (Index n = 0; n < rows_.x.n_rows; ++n) {
             const double w = rows_.weights ? rows_.weights[n] : 1.0;
@@ -55,19 +56,22 @@ class Subset {
     void copy_others() {
         const Index d = all_.x.n_columns;
         place_.clear();
-        x_.clear();
         weights_.clear();
         for (Index n = 0; n < all_.x.n_rows; ++n) {
-            if (folds_[n] == fold_) continue;
+            if (fold_ >= 0 && folds_[n] == fold_) continue;
             place_.push_back(n);
-            for (Index j = 0; j < d; ++j) x_.push_back(number_at(all_.x, n, j));
             if (all_.weights) weights_.push_back(all_.weights[n]);
         }
         const Index step = sizeof(double), count = static_cast<Index>(place_.size());
-        rows_.x = {reinterpret_cast<const char*>(x_.data()), count, d, d * step, step, false};
+        x_.resize(static_cast<std::size_t>(count * d));
+        for (Index j = 0; j < d; ++j) {
+            for (Index n = 0; n < count; ++n) x_[j * count + n] = number_at(all_.x, place_[n], j);
+        }
+        rows_.x = {reinterpret_cast<const char*>(x_.data()), count, d, step, count * step, false};
         rows_.weights = all_.weights ? weights_.data() : nullptr;
     }
 
+    static constexpr Index most_copied_numbers = 1 << 16;
     Rows all_;
     const std::int32_t* folds_;
     std::int32_t fold_;
