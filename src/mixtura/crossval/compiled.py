@@ -238,6 +238,7 @@ class CompiledTrials:
                     float(runs.objective[j]), int(runs.n_iter[j]),
                     bool(runs.status[j] == CONVERGED),
                     certainty=tuple(next(certain)) if whole[j] else None,
+                    n_boundary=int(runs.n_boundary[j]),
                 ),
             )  # fmt: skip
 
@@ -282,9 +283,8 @@ def _promising(runs: Runs, goals: Goals, n_polished: int) -> Ints:
     overtakes = reach > goals.objective[runs.families, runs.sizes] + SLACK
     hopeful = runs.ended & (overtakes | (bounded > runs.n_boundary))
     chosen: dict[tuple[int, int], list[int]] = {}
-    for j in runs.ranked().tolist():
-        if not hopeful[j]:
-            continue
+    order = runs.ranked()
+    for j in order[hopeful[order]].tolist():
         own = chosen.setdefault((int(runs.families[j]), int(runs.sizes[j])), [])
         if (
             len(own) < (N_REGULAR if bounded[j] else n_polished)

@@ -51,6 +51,8 @@ class Trial:
     certainty : tuple of float or None
         Log-likelihood, sum of log max_k r and entropy of all rows by weight, in nats; None
         where it was not taken, or rows are left out.
+    n_boundary : int or None
+        Components near a bound that keeps the likelihood finite; None where nobody looked.
     """
 
     mixture: Mixture | None = None
@@ -60,6 +62,7 @@ class Trial:
     seconds: float = 0.0
     reason: str = ""
     certainty: tuple[float, ...] | None = None
+    n_boundary: int | None = None
 
     @classmethod
     def refused(cls, error: Exception) -> Trial:

@@ -116,7 +116,7 @@ class Grid:
         """Fit and score all candidates; return the table and the place of the chosen one."""
         trials = self._trials([ALL, *self._cuts])
         rows = [self._row(m, size, trials) for m in range(len(self._asked)) for size in self._sizes]
-        rows = self._off_the_floor(rows)
+        rows = self._off_the_floor(rows, trials)
         table = self._scored(rows, trials)
         best = table.choice(rule)
         if best is None:
@@ -175,9 +175,14 @@ class Grid:
         )  # fmt: skip
         return row if trial.certainty is None else row.with_certainty(*trial.certainty)
 
-    def _off_the_floor(self, rows: list[Row]) -> list[Row]:
+    def _off_the_floor(self, rows: list[Row], trials: dict[Cell, Trial]) -> list[Row]:
         """Leave out fits on the covariance floor, unless there are no others."""
-        touching = [_boundary(row.mixture) for row in rows]
+        touching = [
+            -1
+            if row.mixture is None or trials[self._cell(row, i, ALL)].n_boundary == 0
+            else _boundary(row.mixture)
+            for i, row in enumerate(rows)
+        ]
         if not any(
             row.mixture is not None and k < 0 for row, k in zip(rows, touching, strict=True)
         ):
@@ -245,10 +250,8 @@ class Grid:
         return whole
 
 
-def _boundary(mixture: Mixture | None) -> int:
+def _boundary(mixture: Mixture) -> int:
     """The first component on a bound of the likelihood; -1 if there is none."""
-    if mixture is None:
-        return -1
     touching = np.flatnonzero(mixture.family.near_boundary(mixture.params))
     return int(touching[0]) if len(touching) else -1
 
