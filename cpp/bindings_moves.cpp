@@ -87,6 +87,34 @@ Labels exchanged_partitions_py(handle r, handle weights, handle z, Index n_free,
     return as_array(made, given.soft.n_rows);
 }
 
+// Lists of partitions, end to end: which of each list are told apart from those before them.
+nb::object told_apart_py(handle labels, handle n_groups, handle chosen, handle ends, double share) {
+    const ArrayView labels_view(labels, "labels"), groups_view(n_groups, "n_groups");
+    const ArrayView chosen_view(chosen, "chosen"), ends_view(ends, "ends");
+    if (labels_view.n_dimensions() != 2) labels_view.refuse("must have 2 dimensions");
+    const Index P = labels_view.size(0), n = labels_view.size(1);
+    const Index count = chosen_view.size(0), n_lists = ends_view.size(0);
+    auto* all = labels_view.contiguous<const std::int32_t>(Element::int32, "int32", {P, n});
+    auto* groups = groups_view.contiguous<const std::int32_t>(Element::int32, "int32", {P});
+    auto* list = chosen_view.contiguous<const std::int32_t>(Element::int32, "int32", {count});
+    auto* end = ends_view.contiguous<const std::int32_t>(Element::int32, "int32", {n_lists});
+    for (Index p = 0; p < P; ++p) {
+        for (Index i = 0; i < n; ++i) {
+            if (all[p * n + i] < 0 || all[p * n + i] >= groups[p]) refuse("labels must lie in 0 .. n_groups - 1");
+        }
+    }
+    for (Index i = 0; i < count; ++i) {
+        if (list[i] < 0 || list[i] >= P) refuse("chosen must name rows of labels");
+    }
+    auto result = empty_array<bool>({std::size_t(count)});
+    for (Index l = 0, first = 0; l < n_lists; first = end[l++]) {
+        if (end[l] < first || end[l] > count) refuse("ends must ascend up to the length of chosen");
+        const auto apart = told_apart(n, all, groups, list + first, end[l] - first, share * double(n));
+        std::copy(apart.begin(), apart.end(), result.data() + first);
+    }
+    return nb::cast(result);
+}
+
 // Mixtures of runs by their records, end to end.
 struct RecordArguments {
     ArrayView family_view, k_view, record_view;
@@ -190,6 +218,8 @@ void bind_moves(nb::module_& m) {
     m.def("partitions_of_runs", partitions_of_runs_py, arg("X"), arg("origins"),
           arg("weights").none(), arg("Z"), arg("families"), arg("jobs_family"), arg("jobs_k"),
           arg("records"), arg("splits"), arg("merges"), arg("seed"), arg("n_threads"));
+    m.def("told_apart", told_apart_py, arg("labels"), arg("n_groups"), arg("chosen"), arg("ends"),
+          arg("share"));
     m.def("certainty_of_runs", certainty_of_runs_py, arg("X"), arg("origins"), arg("weights").none(),
           arg("families"), arg("jobs_family"), arg("jobs_k"), arg("records"), arg("n_threads"));
 }

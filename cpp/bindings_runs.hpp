@@ -15,7 +15,7 @@ void run_pass(int n_threads, Pass pass, void* context);
 // Adds partitions, em_runs, soften and at_floor to the module.
 void bind_runs(nanobind::module_& m);
 
-// Adds split_partitions, exchanged_partitions, partitions_of_runs and certainty_of_runs.
+// Adds split_partitions, exchanged_partitions, told_apart, partitions_of_runs and certainty_of_runs.
 void bind_moves(nanobind::module_& m);
 
 }  // namespace mixtura

@@ -115,4 +115,35 @@ void rename_groups(Index n_rows, Index n_groups, std::int32_t* labels) {
     }
 }
 
+Index agreement(Index n_rows, Index n_groups, const std::int32_t* a, const std::int32_t* b) {
+    std::vector<std::int32_t> overlap(static_cast<std::size_t>(n_groups * n_groups));
+    for (Index n = 0; n < n_rows; ++n) ++overlap[a[n] * n_groups + b[n]];
+    Index of_rows = 0, of_columns = 0;
+    for (Index i = 0; i < n_groups; ++i) {
+        std::int32_t in_row = 0, in_column = 0;
+        for (Index j = 0; j < n_groups; ++j) {
+            in_row = std::max(in_row, overlap[i * n_groups + j]);
+            in_column = std::max(in_column, overlap[j * n_groups + i]);
+        }
+        of_rows += in_row;
+        of_columns += in_column;
+    }
+    return std::min(of_rows, of_columns);
+}
+
+std::vector<bool> told_apart(Index n_rows, const std::int32_t* labels, const std::int32_t* n_groups,
+                             const std::int32_t* chosen, Index count, double alike) {
+    std::vector<bool> apart(static_cast<std::size_t>(count), true);
+    for (Index i = 1; i < count; ++i) {
+        for (Index j = 0; j < i && apart[i]; ++j) {
+            if (!apart[j]) continue;
+            const Index groups = std::max(n_groups[chosen[i]], n_groups[chosen[j]]);
+            const Index alike_rows = agreement(n_rows, groups, labels + chosen[i] * n_rows,
+                                               labels + chosen[j] * n_rows);
+            apart[i] = double(alike_rows) < alike;
+        }
+    }
+    return apart;
+}
+
 }  // namespace mixtura

@@ -53,4 +53,13 @@ class Moves {
 // Groups named by their first rows: equal partitions get equal labels. Labels lie in 0 .. n_groups - 1.
 void rename_groups(Index n_rows, Index n_groups, std::int32_t* labels);
 
+// Rows that two partitions into at most n_groups groups place alike, as far as groups of one can be
+// matched with groups of the other: the smaller of both sums over groups of the largest overlap.
+Index agreement(Index n_rows, Index n_groups, const std::int32_t* a, const std::int32_t* b);
+
+// Which partitions of a list are told apart from all those before them in it that were told apart
+// too: fewer than `alike` rows agree. `chosen` (count) are places in labels (.., n).
+std::vector<bool> told_apart(Index n_rows, const std::int32_t* labels, const std::int32_t* n_groups,
+                             const std::int32_t* chosen, Index count, double alike);
+
 }  // namespace mixtura

@@ -110,6 +110,13 @@ def exchanged_partitions(
     n_splits: int,
     seed: int,
 ) -> NDArray[np.int32]: ...
+def told_apart(
+    labels: NDArray[np.int32],
+    n_groups: NDArray[np.int32],
+    chosen: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    share: float,
+) -> NDArray[np.bool_]: ...
 def partitions_of_runs(
     X: list[Rows],
     origins: Array,

@@ -35,7 +35,7 @@ EXCHANGES = 2
 N_DONORS = 3
 
 #: How many times what it gained in the second half of its steps a run is trusted to gain yet.
-TRUST = 4.0
+TRUST = 3.0
 
 #: Runs that go on where all known ones end on a bound.
 N_REGULAR = 3

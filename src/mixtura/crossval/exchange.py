@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mixtura import _kernel
 from mixtura.criteria import bic
 from mixtura.families import Family
 from mixtura.families.runs import Ints, Pairs, Runs
 from mixtura.start import whitened
 from mixtura.stats import Array
+
+#: Of partitions in which more than this share of the rows agree, only one is offered.
+ALIKE = 0.92
 
 #: Components of which each split makes a start with one component more, the widest first.
 SPLITS = 2
@@ -39,23 +43,43 @@ class Offer(NamedTuple):
 class Told(NamedTuple):
     """What a fit tells others: partitions into as many groups, one more and one fewer.
 
-    Partitions are labels as bytes; groups have the names of their first rows, so that equal
-    partitions are equal bytes. The merit orders fits of one size: on a bound or not, BIC, and
-    the place of the family.
+    Partitions are told by their numbers. The merit orders fits of one size: on a bound or not,
+    BIC, and the place of the family.
     """
 
     merit: tuple[int, float, int]
     objective: float
-    same: bytes
-    more: list[bytes]
-    fewer: list[bytes]
+    same: int
+    more: list[int]
+    fewer: list[int]
+
+
+@dataclass(eq=False)
+class Book:
+    """Different partitions, numbered as they come.
+
+    Groups have the names of their first rows, so that equal partitions have equal labels.
+    """
+
+    labels: list[Ints] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    _places: dict[bytes, int] = field(default_factory=dict)
+
+    def number(self, labels: Ints, size: int) -> int:
+        """Number of a partition (n,) into so many groups."""
+        place = self._places.setdefault(labels.tobytes(), len(self.sizes))
+        if place == len(self.sizes):
+            self.labels.append(labels)
+            self.sizes.append(size)
+        return place
 
 
 @dataclass(eq=False)
 class Exchange:
     """Starts for all families and sizes on the rows of one cut, from fits of others.
 
-    No start is offered to the same candidate twice.
+    No start is offered to the same candidate twice, nor one that is much like what it found
+    itself or is offered already.
 
     Parameters
     ----------
@@ -82,8 +106,9 @@ class Exchange:
     n_donors: int
     seed: int
     n_threads: int = 1
+    _book: Book = field(default_factory=Book)
     _told: dict[int, dict[int, Told]] = field(default_factory=dict)
-    _offered: dict[int, set[bytes]] = field(default_factory=dict)
+    _offered: dict[int, set[int]] = field(default_factory=dict)
     _space: Array | None = None
 
     def heard(self, runs: Runs) -> Exchange:
@@ -105,45 +130,49 @@ class Exchange:
 
     def offer(self) -> Offer:
         """Partitions with the families to which they are new."""
-        sizes: list[int] = []
-        place: dict[bytes, int] = {}
-        partitions: list[int] = []
+        labels = np.array(self._book.labels, dtype=np.int32).reshape(-1, len(self.rows))
+        sizes = np.array(self._book.sizes, dtype=np.int32)
+        chosen: list[int] = []
+        new: list[bool] = []
         families: list[int] = []
+        ends: list[int] = []
         for size in self.sizes:
             for f in range(len(self.families)):
+                own, others = self._for(f, size)
                 offered = self._offered.setdefault(f, set())
-                for partition in self._for(f, size):
-                    if partition in offered:
-                        continue
-                    offered.add(partition)
-                    if partition not in place:
-                        place[partition] = len(sizes)
-                        sizes.append(size)
-                    partitions.append(place[partition])
-                    families.append(f)
+                others = [place for place in dict.fromkeys(others) if place not in offered]
+                offered.update(own, others)
+                chosen += own + others
+                new += [False] * len(own) + [True] * len(others)
+                families += [f] * (len(own) + len(others))
+                ends.append(len(chosen))
+        places = np.array(chosen, dtype=np.int32)
+        apart = _kernel.told_apart(labels, sizes, places, np.array(ends, dtype=np.int32), ALIKE)
+        kept = np.flatnonzero(apart & np.array(new, dtype=bool))
+        used, partitions = np.unique(places[kept], return_inverse=True)
+        own_families = np.array(families, dtype=np.int32)[kept]
         # jobs that begin with the same partition stand together
-        order = np.lexsort([families, partitions])
-        pairs = (np.array(own, dtype=np.int32)[order] for own in (partitions, families))
-        labels = np.frombuffer(b"".join(place), dtype=np.int32).reshape(-1, len(self.rows))
-        return Offer(labels, np.array(sizes, dtype=np.int32), Pairs(*pairs))
+        order = np.lexsort([own_families, partitions])
+        pairs = Pairs(partitions.astype(np.int32)[order], own_families[order])
+        return Offer(labels[used], sizes[used], pairs)
 
-    def _for(self, f: int, size: int) -> Iterator[bytes]:
-        """Partitions for one candidate, whether they are new or not."""
+    def _for(self, f: int, size: int) -> tuple[list[int], list[int]]:
+        """Partition that one candidate found, if it counts, and those of others, new or not."""
         if size == 1:
-            return
+            return [], []
         fits_of_size = self._told.get(size, {})
         own = fits_of_size.get(f)
         others = [told for g, told in fits_of_size.items() if g != f]
         others.sort(key=lambda told: told.merit)
         # all help those that have nothing but a likelihood that is bounded by the floor
         helpless = own is None or own.merit[0] > 0
-        for told in others if helpless else others[: self.n_donors]:
-            yield told.same
+        offers = [told.same for told in (others if helpless else others[: self.n_donors])]
         below, above = (self._told.get(size + step, {}).get(f) for step in (-1, 1))
         if below is not None:
-            yield from below.more
+            offers += below.more
         if above is not None:
-            yield from above.fewer
+            offers += above.fewer
+        return [] if own is None or helpless else [own.same], offers
 
     def _tell(self, runs: Runs) -> Iterator[Told]:
         """What each of some runs tells."""
@@ -165,10 +194,11 @@ class Exchange:
             n_free = self.families[f][size].n_free(size) + size - 1
             merit = int(on_bound), bic(value, n_free, mass), f
             first = at + 1 + room
+            number = self._book.number
             yield Told(
-                merit, value, labels[at].tobytes(),
-                [own.tobytes() for own in labels[at + 1 : at + 1 + more]],
-                [own.tobytes() for own in labels[first : first + fewer]],
+                merit, value, number(labels[at], size),
+                [number(own, size + 1) for own in labels[at + 1 : at + 1 + more]],
+                [number(own, size - 1) for own in labels[first : first + fewer]],
             )  # fmt: skip
             at = first + rest
 
