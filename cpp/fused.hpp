@@ -1,4 +1,4 @@
-// Dense components with few features: exponentials and row sums follow the log-densities of a
+// Components with few features: exponentials and row sums follow the log-densities of a
 // panel while these are at hand, so that no array of them is read and written again.
 #pragma once
 
@@ -11,20 +11,32 @@ namespace MIXTURA_VARIANT {
 
 // Only where all moments of a component are summed in one sweep, and leaving rows out never pays.
 inline bool may_fuse(const Shape& shape) {
-    return shape.geometry == Geometry::dense && shape.n_features <= scatter_tile &&
+    return shape.geometry != Geometry::tied && shape.n_features <= scatter_tile &&
            !worth_listing(shape);
 }
 
+// Squared distances of a panel from component k, in units of its factor.
+template <Geometry G, int D, int V>
+MIXTURA_INLINE void squares_of(const Plan& plan, const double* x, Index x_stride, Index k,
+                               Vec (&square)[V]) {
+    const double* mean = plan.means + k * D;
+    if constexpr (G == Geometry::dense) {
+        small_squares<D>(x, x_stride, mean, plan.factors + k * (D * (D + 1) / 2), square);
+    } else {
+        constexpr bool scaled = G == Geometry::diagonal;
+        plain_squares<D, scaled>(x, x_stride, mean, plan.factors + k * (scaled ? D : 1), square);
+    }
+}
+
 // Log-densities of a panel under all components; terms has a row of `stride` for each of them.
-template <int D, int V>
+template <Geometry G, int D, int V>
 MIXTURA_INLINE void panel_densities(const Plan& plan, const double* x, Index x_stride,
                                     double* terms, Index stride, Vec (&top)[V]) {
     MIXTURA_UNROLL
     for (int v = 0; v < V; ++v) top[v] = splat(-1e308);
     for (Index k = 0; k < plan.shape.n_components; ++k, terms += stride) {
         Vec square[V];
-        small_squares<D>(x, x_stride, plan.means + k * D, plan.factors + k * (D * (D + 1) / 2),
-                         square);
+        squares_of<G, D>(plan, x, x_stride, k, square);
         MIXTURA_UNROLL
         for (int v = 0; v < V; ++v) {
             Vec value = log_density(plan.constants[k], square[v]);
@@ -63,19 +75,19 @@ MIXTURA_APART inline void fill_with_ones(double* sums, Index first, Index end, I
 }
 
 // From rows to terms, their scale, and the totals of the rows.
-template <int D>
+template <Geometry G, int D>
 MIXTURA_APART void fused_terms(const Plan& plan, const Layout& layout, bool weighted, Index count,
                                const Scratch& scratch, RowTotals& totals) {
     constexpr int V = small_vectors;
     const Index n_components = plan.shape.n_components;
-    const Index n_filled = panels_for(layout, count) * layout.panel;
+    const Index n_filled = round_up(count, V * lanes);
     LogProduct unit_rows(n_components);
     RowTotals t = totals;  // copies, so that they stay in registers
     const Scratch s = scratch;
     for (Index n = 0; n < n_filled; n += V * lanes) {
         Vec top[V], sum[V], cross[V];
         s.upcoming.prefetch(n / (V * lanes), n_filled / (V * lanes));
-        panel_densities<D>(plan, s.x + n, layout.x_stride, s.density + n, layout.block, top);
+        panel_densities<G, D>(plan, s.x + n, layout.x_stride, s.density + n, layout.block, top);
         panel_terms(n_components, s.density + n, layout.block, top, sum, cross);
         if (n + V * lanes > count) {
             MIXTURA_UNROLL
@@ -103,13 +115,25 @@ MIXTURA_APART void fused_terms(const Plan& plan, const Layout& layout, bool weig
 }
 
 using FusedTerms = void (*)(const Plan&, const Layout&, bool, Index, const Scratch&, RowTotals&);
-constexpr FusedTerms fused_term_sizes[5] = {fused_terms<1>, fused_terms<2>, fused_terms<3>,
-                                            fused_terms<4>, fused_terms<5>};
+template <Geometry G>
+inline FusedTerms fused_terms_of(Index n_features) {
+    constexpr FusedTerms sizes[5] = {fused_terms<G, 1>, fused_terms<G, 2>, fused_terms<G, 3>,
+                                     fused_terms<G, 4>, fused_terms<G, 5>};
+    return sizes[n_features - 1];
+}
+
+inline FusedTerms fused_terms_for(const Shape& shape) {
+    switch (shape.geometry) {
+        case Geometry::diagonal: return fused_terms_of<Geometry::diagonal>(shape.n_features);
+        case Geometry::spherical: return fused_terms_of<Geometry::spherical>(shape.n_features);
+        default: return fused_terms_of<Geometry::dense>(shape.n_features);
+    }
+}
 
 // The first `count` rows in s.x, of weights s.weight, to sums.
 inline void em_fused(const Plan& plan, const Layout& layout, bool weighted, Index count,
                      const Scratch& s, RowTotals& totals) {
-    fused_term_sizes[plan.shape.n_features - 1](plan, layout, weighted, count, s, totals);
+    fused_terms_for(plan.shape)(plan, layout, weighted, count, s, totals);
     const Index n_rows = round_up(count, lanes);
     for (Index k = 0; k < plan.shape.n_components; ++k) {
         add_scaled_moments(plan, layout, s.x, n_rows, k, s.density + k * layout.block, s.scale,

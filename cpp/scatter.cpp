@@ -143,14 +143,20 @@ constexpr FirstTile first_tiles[5] = {first_tile<1>, first_tile<2>, first_tile<3
 
 constexpr Index column_slot = vectors_for(plain_columns) * lanes;
 
-template <int C>
-void column_moments(const double* x, Index stride, const double* mean, const double* r,
-                    Index n_rows, double* first, double* second) {
-    Vec s1[C], s2[C];
+// Scaled: as in diagonal_moments.
+template <int C, bool Scaled>
+MIXTURA_INLINE double plain_moments(const double* x, Index stride, const double* mean,
+                                    const double* r, const double* scale, Index n_rows,
+                                    double* first, double* second) {
+    Vec weight = splat(0), s1[C], s2[C];
     MIXTURA_UNROLL
     for (int c = 0; c < C; ++c) s1[c] = s2[c] = splat(0);
     for (Index n = 0; n < n_rows; n += lanes) {
         Vec rn = load(r + n);
+        if (Scaled) {
+            rn *= load(scale + n);
+            weight += rn;
+        }
         MIXTURA_UNROLL
         for (int c = 0; c < C; ++c) {
             Vec y = load(x + c * stride + n) - mean[c];
@@ -161,7 +167,24 @@ void column_moments(const double* x, Index stride, const double* mean, const dou
     }
     add_lane_sums<C>(s1, first);
     add_lane_sums<C>(s2, second);
+    return sum_of_lanes(weight);
 }
+
+template <int C>
+void column_moments(const double* x, Index stride, const double* mean, const double* r,
+                    Index n_rows, double* first, double* second) {
+    plain_moments<C, false>(x, stride, mean, r, nullptr, n_rows, first, second);
+}
+
+template <int C>
+double scaled_columns(const double* x, Index stride, const double* mean, const double* r,
+                      const double* scale, Index n_rows, double* first, double* second) {
+    return plain_moments<C, true>(x, stride, mean, r, scale, n_rows, first, second);
+}
+
+constexpr ScaledTile scaled_column_sizes[5] = {scaled_columns<1>, scaled_columns<2>,
+                                               scaled_columns<3>, scaled_columns<4>,
+                                               scaled_columns<5>};
 
 using ColumnMoments = void (*)(const double*, Index, const double*, const double*, Index, double*,
                                double*);
@@ -284,9 +307,9 @@ void add_moments(const Plan& plan, const Layout& layout, const double* x, Index 
 void add_scaled_moments(const Plan& plan, const Layout& layout, const double* x, Index n_rows,
                         Index k, const double* r, const double* scale, const Sums& sums) {
     const Index d = plan.shape.n_features;
-    sums.weights[k] += scaled_tiles[d - 1](x, layout.x_stride, plan.means + k * d, r, scale, n_rows,
-                                           sums.first + k * sums.first_size,
-                                           sums.second + k * sums.second_size);
+    const ScaledTile add = (has_matrix(plan.shape) ? scaled_tiles : scaled_column_sizes)[d - 1];
+    sums.weights[k] += add(x, layout.x_stride, plan.means + k * d, r, scale, n_rows,
+                           sums.first + k * sums.first_size, sums.second + k * sums.second_size);
 }
 
 void unpack_sums(const Shape& shape, const Sums& sums, double* leaf) {

@@ -23,8 +23,8 @@ void clear_sums(const Shape& shape, const Sums& sums);
 void add_moments(const Plan& plan, const Layout& layout, const double* x, Index n_vectors, Index k,
                  const double* r, const Sums& sums);
 
-// Weight and moments of dense components with no more than scatter_tile features: row n belongs to
-// component k by r[n] * scale[n].
+// Weight and moments of components that are not tied, with no more than scatter_tile features: row n
+// belongs to component k by r[n] * scale[n].
 void add_scaled_moments(const Plan& plan, const Layout& layout, const double* x, Index n_rows,
                         Index k, const double* r, const double* scale, const Sums& sums);
 
