@@ -15,6 +15,12 @@ inline bool may_fuse(const Shape& shape) {
            !worth_listing(shape);
 }
 
+// Vectors of rows at a time: panels are whole numbers of these.
+constexpr int fused_vectors(Geometry geometry) {
+    if (geometry == Geometry::dense || plain_vectors % small_vectors == 0) return small_vectors;
+    return plain_vectors / 2;
+}
+
 // Squared distances of a panel from component k, in units of its factor.
 template <Geometry G, int D, int V>
 MIXTURA_INLINE void squares_of(const Plan& plan, const double* x, Index x_stride, Index k,
@@ -78,7 +84,7 @@ MIXTURA_APART inline void fill_with_ones(double* sums, Index first, Index end, I
 template <Geometry G, int D>
 MIXTURA_APART void fused_terms(const Plan& plan, const Layout& layout, bool weighted, Index count,
                                const Scratch& scratch, RowTotals& totals) {
-    constexpr int V = small_vectors;
+    constexpr int V = fused_vectors(G);
     const Index n_components = plan.shape.n_components;
     const Index n_filled = round_up(count, V * lanes);
     LogProduct unit_rows(n_components);
