@@ -145,7 +145,7 @@ struct RecordArguments {
 
 // What the passes below need of the rules: no steps are made.
 RunRules rules_of(const FamilyArguments& families, Index d) {
-    return {families.families.data(), static_cast<Index>(families.families.size()), d, 0, 0, 1, 0, 1};
+    return {families.families.data(), static_cast<Index>(families.families.size()), d, 0, 0, 1, 0, 1, false};
 }
 
 // Partitions of runs: labels, one array for all, and per run how many there are with one group more

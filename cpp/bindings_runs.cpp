@@ -130,7 +130,8 @@ struct BeginArguments {
 nb::tuple em_runs_py(nb::list x, handle origins, handle weights, handle folds, nb::list families_,
                      handle jobs_family, handle jobs_k, handle jobs_unit, handle jobs_fold,
                      handle goals, handle labels, handle jobs_partition, handle start_, int max_iter,
-                     double tol, int max_inner, double trust, double near, int n_threads) {
+                     double tol, int max_inner, double trust, double near, bool accelerate,
+                     int n_threads) {
     const ViewArguments view(x, origins);
     const Index n = view.n, d = view.d;
     const OptionalView weights_view(weights, "weights"), folds_view(folds, "folds");
@@ -164,7 +165,7 @@ nb::tuple em_runs_py(nb::list x, handle origins, handle weights, handle folds, n
                         n_boundary.data() + j});
     }
     const RunRules rules{families.families.data(), static_cast<Index>(families.families.size()), d,
-                         max_iter, tol, max_inner, trust, near};
+                         max_iter, tol, max_inner, trust, near, accelerate};
     pass(n_threads, [&](const Execution& how) {
         em_runs(rules, rows, jobs.data(), job.count, how);
     });
@@ -219,7 +220,7 @@ void bind_runs(nb::module_& m) {
           arg("folds").none(), arg("families"), arg("jobs_family"), arg("jobs_k"), arg("jobs_unit"),
           arg("jobs_fold").none(), arg("goals").none(), arg("labels").none(),
           arg("jobs_partition").none(), arg("start").none(), arg("max_iter"), arg("tol"),
-          arg("max_inner"), arg("trust"), arg("near"), arg("n_threads"));
+          arg("max_inner"), arg("trust"), arg("near"), arg("accelerate"), arg("n_threads"));
     m.def("soften", soften_py, arg("weight"), arg("total"), arg("geometry"), arg("n_features"));
     m.def("at_floor", at_floor_py, arg("covariances"), arg("factors"), arg("floor").none(),
           arg("geometry"), arg("n_features"));

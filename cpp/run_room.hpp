@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 
+#include "extrapolation.hpp"
 #include "m_step.hpp"
 #include "memory.hpp"
 #include "merge_tree.hpp"
@@ -31,6 +32,8 @@ struct Room {
     PlanStorage plan;
     MergeTree tree;
     Buffer scratch, leaf, log_weights, centres, first, second;
+    Extrapolation extrapolation;
+    Buffer kept_leaf, kept_record;  // where a run was before it took a longer step
 
     Room(Geometry geometry, bool one_for_all, Index K, Index d, const Variant& variant)
         : shape{geometry, K, d},
@@ -44,12 +47,15 @@ struct Room {
           log_weights(make_buffer(K)),
           centres(make_buffer(K * d)),
           first(make_buffer(record_numbers)),
-          second(make_buffer(record_numbers)) {}
+          second(make_buffer(record_numbers)),
+          extrapolation(shape),
+          kept_leaf(make_buffer(shape.leaf_size())),
+          kept_record(make_buffer(record_numbers)) {}
 
     MixtureArrays<double> parts(Buffer& record) {
         return parts_of(record.get(), shape.n_components, shape.n_features, covariance_numbers);
     }
-    Index numbers() const { return 2 * record_numbers + 3 * shape.leaf_size(); }
+    Index numbers() const { return 3 * record_numbers + 7 * shape.leaf_size(); }
 };
 
 // Rooms that are kept, as long as they are small.

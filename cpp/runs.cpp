@@ -23,6 +23,12 @@ constexpr double rounding = 1e-10;
 // Rows after which a thread asks whether to go on.
 constexpr Index rows_between_questions = 8192;
 
+// Steps that gain no more than so many nats may be made longer.
+constexpr double crawling = 0.5;
+
+// Values that the rule of Aitken takes after a longer step before it may end a run.
+constexpr int values_after_jump = 5;
+
 // From so many steps on, every second one, a run is asked whether it may reach its goal.
 constexpr std::int32_t first_look = 4;
 
@@ -30,12 +36,12 @@ constexpr std::int32_t first_look = 4;
 // 1926; Boehning et al. 1994). The same rule as that of runs from Python.
 class Aitken {
   public:
-    explicit Aitken(double tol) : tol_(tol) {}
+    explicit Aitken(double tol, int least = 3) : tol_(tol), least_(least) {}
     bool met(double value, double mass) {
         const double gain = value - last_, before = gain_;
         gain_ = gain;
         last_ = value;
-        if (++n_ < 3) return false;
+        if (++n_ < least_) return false;
         if (std::abs(gain) <= 4 * std::numeric_limits<double>::epsilon() * std::abs(value)) return true;
         if (std::max(std::abs(gain), std::abs(before)) <= negligible_gain * tol_ * mass) return true;
         if (!(gain > 0 && gain < before)) return false;
@@ -45,7 +51,7 @@ class Aitken {
 
   private:
     double tol_, last_ = 0, gain_ = 0;
-    int n_ = 0;
+    int least_, n_ = 0;
 };
 
 // Does jobs, one after the other; one per thread.
@@ -107,20 +113,45 @@ class Runner {
         Aitken aitken(rules_.tol);
         const double goal = goal_of(job);
         trace_.clear();
-        for (std::int32_t iteration = 0;; ++iteration) {
+        n_steps_ = 0;
+        bool jumped = false;
+        double cycle_value = -std::numeric_limits<double>::infinity();
+        room_->extrapolation.forget();
+        for (;; ++n_steps_) {
+            bool cycle_ended = false;
             if (!expect()) return false;
             const double* scalars = room_->leaf.get() + room_->shape.scalars_at();
-            const double value = scalars[0], mass = scalars[2];
-            const double fall = iteration > 0 ? trace_.back() - value : 0.0;
-            if (iteration > 0 && fall > rounding * std::abs(trace_.back())) {
+            double value = scalars[0];
+            const double mass = scalars[2];
+            if (jumped) {
+                jumped = false;
+                const bool good = value >= trace_.back();
+                room_->extrapolation.judge(good);
+                if (!good) {
+                    go_back();
+                    if (n_steps_ >= rules_.max_iter || !maximise(now().means, now().covariances)) {
+                        put(job, RunStatus::max_iter);
+                        return true;
+                    }
+                    continue;
+                }
+                // Gains that follow are those of other directions: Aitken must see more of them, and
+                // a run has ended when all of a cycle brought no more.
+                aitken = Aitken(rules_.tol, values_after_jump);
+                cycle_ended = value - cycle_value <= rules_.tol * mass;
+                cycle_value = value;
+            }
+            const double fall = n_steps_ > 0 ? trace_.back() - value : 0.0;
+            if (n_steps_ > 0 && fall > rounding * std::abs(trace_.back())) {
                 std::swap(now_, other_);
                 const bool at_end = fall <= rules_.tol * mass;
+                --n_steps_;
                 put(job, at_end ? RunStatus::converged : RunStatus::fell);
                 return true;
             }
             trace_.push_back(value);
-            const bool converged = aitken.met(value, mass);
-            if (converged || iteration >= rules_.max_iter) {
+            const bool converged = aitken.met(value, mass) || cycle_ended;
+            if (converged || n_steps_ >= rules_.max_iter) {
                 put(job, converged ? RunStatus::converged : RunStatus::max_iter);
                 return true;
             }
@@ -128,7 +159,15 @@ class Runner {
                 put(job, RunStatus::behind);
                 return true;
             }
-            if (has_empty_component() || !maximise(now().means, now().covariances)) {
+            if (has_empty_component()) {
+                put(job, RunStatus::degenerate);
+                return true;
+            }
+            if (rules_.accelerate && crawls() && jump()) {
+                jumped = true;
+                continue;
+            }
+            if (!maximise(now().means, now().covariances)) {
                 put(job, RunStatus::degenerate);
                 return true;
             }
@@ -138,6 +177,40 @@ class Runner {
                 return true;
             }
         }
+    }
+
+    // ---- longer steps ----
+
+    // Before, a run is still on its way to one optimum or another, and longer steps would choose.
+    bool crawls() {
+        const std::size_t n = trace_.size();
+        if (n > 1 && trace_[n - 1] - trace_[n - 2] <= crawling) return true;
+        room_->extrapolation.forget();
+        return false;
+    }
+
+    // A mixture further on the way, if the run crawls and there is a usable one.
+    bool jump() {
+        Room& room = *room_;
+        const double* origin = rows_.views[view_].origin;
+        room.extrapolation.note(room.leaf.get(), now().means, origin);
+        std::copy_n(room.leaf.get(), room.shape.leaf_size(), room.kept_leaf.get());
+        if (!room.extrapolation.propose(room.leaf.get())) {
+            std::copy_n(room.kept_leaf.get(), room.shape.leaf_size(), room.leaf.get());
+            return false;
+        }
+        std::copy_n(now_->get(), room.record_numbers, room.kept_record.get());
+        const Index K = room.shape.n_components, d = room.shape.n_features;
+        for (Index k = 0; k < K; ++k) std::copy_n(origin, d, room.centres.get() + k * d);
+        if (maximise(room.centres.get(), now().covariances) && is_regular()) return true;
+        room.extrapolation.judge(false);
+        go_back();
+        return false;
+    }
+
+    void go_back() {
+        std::copy_n(room_->kept_leaf.get(), room_->shape.leaf_size(), room_->leaf.get());
+        std::copy_n(room_->kept_record.get(), room_->record_numbers, now_->get());
     }
 
     // ---- goals ----
@@ -321,7 +394,7 @@ class Runner {
         std::copy_n(now_->get(), room_->record_numbers, job.result);
         *job.objective = trace_.back();
         *job.gain = gain_of_second_half();
-        *job.n_iter = static_cast<std::int32_t>(trace_.size()) - 1;
+        *job.n_iter = n_steps_;
         *job.status = status;
         *job.n_boundary = near_floor(job);
         const bool ended = status != RunStatus::degenerate && status != RunStatus::behind;
@@ -363,6 +436,7 @@ class Runner {
     std::vector<const RunJob*> reached_;     // runs of this unit that ended
     Index rows_since_question_ = 0;
     // of the present job
+    std::int32_t n_steps_ = 0;  // M steps
     Index family_ = 0, view_ = 0;
     Subset* subset_ = nullptr;
     Room* room_ = nullptr;

@@ -65,6 +65,7 @@ struct RunRules {
     int max_inner;         // inner iterations of an M step; few of them still raise the likelihood
     double trust;          // times its gain that a run is trusted to gain yet; infinity: none is given up
     double near;           // components below so many times the floor count as near it
+    bool accelerate;       // runs that crawl take longer steps
 };
 
 // The rows of all jobs, at least one view of them; `weights` (n) or null, `folds` (n), or null when no

@@ -211,7 +211,9 @@ def test_a_component_that_loses_its_rows_is_degenerate():
     family = ready(X, "VVV")
     params = family.params(np.array([X.mean(0), X.mean(0) + 60.0]), np.array([np.cov(X.T)] * 2))
     start = Mixture(family, np.array([0.5, 0.5]), params)
-    runs = family.runner().onward(family.runner().runs_of([(start.weights, params)]), X, None, Limits(9), 1)
+    runs = family.runner().onward(
+        family.runner().runs_of([(start.weights, params)]), X, None, Limits(9), 1
+    )
     assert (runs.status[0], runs.n_iter[0]) == (DEGENERATE, 0)
     same(runs.mixture(0)[1], params, rtol=0)
     steps = em_steps(start, as_source(X), care=Care("repair", len(X)), executor=ALONE)
@@ -326,7 +328,7 @@ def test_wrong_arguments_are_refused():
         "families": [("VVV", 0, None)], "jobs_family": 0 * sizes, "jobs_k": sizes,
         "jobs_unit": 0 * sizes, "jobs_fold": None, "goals": None, "labels": labels,
         "jobs_partition": 0 * sizes, "start": None, "max_iter": 1, "tol": 0.0, "max_inner": 200,
-        "trust": 1.0, "near": 1.0, "n_threads": 1,
+        "trust": 1.0, "near": 1.0, "accelerate": False, "n_threads": 1,
     }  # fmt: skip
     _kernel.em_runs(**good)
     for wrong, said in (

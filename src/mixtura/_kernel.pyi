@@ -160,10 +160,9 @@ def em_runs(
     max_inner: int,
     trust: float,
     near: float,
+    accelerate: bool,
     n_threads: int,
-) -> tuple[
-    Array, Array, Array, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]
-]: ...
+) -> tuple[Array, Array, Array, NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]: ...
 def soften(weight: Array, total: Array, geometry: int, n_features: int) -> tuple[Array, Array]: ...
 def at_floor(
     covariances: Array,

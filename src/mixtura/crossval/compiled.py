@@ -88,9 +88,9 @@ class Batch:
     @property
     def _cells(self) -> IntArray:
         """A number for each fold, family and number of components."""
-        n_families, n_sizes = (int(a.max(initial=0)) + 1 for a in (self.runs.families, self.runs.sizes))
-        cuts = (self.left_out + 1).astype(np.intp)
-        return (cuts * n_families + self.runs.families) * n_sizes + self.runs.sizes
+        families, sizes = self.runs.families.astype(np.intp), self.runs.sizes
+        cells = (self.left_out + 1) * (families.max(initial=0) + 1) + families
+        return np.asarray(cells * (sizes.max(initial=0) + 1) + sizes)
 
 
 class Goals(NamedTuple):
@@ -171,7 +171,7 @@ class CompiledTrials:
             found = found if more is None else found.joined(more).best()
         if found is None:
             return {}
-        return _with_seconds(dict(self._ended(round_, found)), time.perf_counter() - began)
+        return dict(self._ended(round_, found, began))
 
     def _tried(
         self, round_: int, starts: Mapping[Cut, Offer], n_polished: int, known: Batch | None = None
@@ -213,13 +213,14 @@ class CompiledTrials:
         if batch.left_out.max() >= 0:
             folds = Folds(self.rows.folds(round_), batch.left_out)
         inner = ROUGH_INNER if tol > self.search.tol else FINAL_INNER
+        limits = Limits(self.search.max_iter, tol, inner, TRUST, accelerate=True)
         runs = self.runner.onward(
-            batch.runs, self.rows.X, self.rows.w, Limits(self.search.max_iter, tol, inner, TRUST),
-            self.n_threads, folds, batch.units,
-        )  # fmt: skip
+            batch.runs, self.rows.X, self.rows.w, limits, self.n_threads, folds, batch.units
+        )
         return replace(batch, runs=added(batch.runs, runs))
 
-    def _ended(self, round_: int, batch: Batch) -> Iterator[tuple[Cell, Trial]]:
+    def _ended(self, round_: int, batch: Batch, began: float) -> Iterator[tuple[Cell, Trial]]:
+        """The trials of one round; they share the time since its beginning by their work."""
         if self.search.tol < self.search.rough_tol:
             batch = self._onward(round_, batch, self.search.tol)
         batch = batch.take(np.flatnonzero(batch.runs.ended))
@@ -229,6 +230,8 @@ class CompiledTrials:
                 runs.take(np.flatnonzero(whole)), self.rows.X, self.rows.w, self.n_threads
             ).tolist()
         )
+        work = (runs.n_iter + 1.0) * runs.sizes
+        seconds = (work / work.sum() * (time.perf_counter() - began)).tolist()
         for j in range(len(runs)):
             place, size = self.places[runs.families[j]], int(runs.sizes[j])
             yield (
@@ -236,7 +239,7 @@ class CompiledTrials:
                 Trial(
                     Mixture(self.search.families[place][size], *runs.mixture(j)),
                     float(runs.objective[j]), int(runs.n_iter[j]),
-                    bool(runs.status[j] == CONVERGED),
+                    bool(runs.status[j] == CONVERGED), seconds[j],
                     certainty=tuple(next(certain)) if whole[j] else None,
                     n_boundary=int(runs.n_boundary[j]),
                 ),
@@ -293,12 +296,3 @@ def _promising(runs: Runs, goals: Goals, n_polished: int) -> Ints:
         ):
             own.append(j)
     return np.array([j for own in chosen.values() for j in own], dtype=np.int32)
-
-
-def _with_seconds(trials: dict[Cell, Trial], seconds: float) -> dict[Cell, Trial]:
-    """Share the time of runs that were made together by their work."""
-    work = sum((trial.n_iter + 1) * cell.n_components for cell, trial in trials.items())
-    return {
-        cell: replace(trial, seconds=seconds * (trial.n_iter + 1) * cell.n_components / work)
-        for cell, trial in trials.items()
-    }

@@ -27,7 +27,7 @@ SPLITS = 2
 
 
 class Offer(NamedTuple):
-    """Partitions `labels` (P, n) into `sizes` (P,) groups, and the families that start from each."""
+    """Partitions `labels` (P, n) into `sizes` (P,) groups, and which families start from each."""
 
     labels: Ints
     sizes: Ints
@@ -137,8 +137,9 @@ class Exchange:
         families: list[int] = []
         ends: list[int] = []
         for size in self.sizes:
+            fits = sorted(self._told.get(size, {}).items(), key=lambda told: told[1].merit)
             for f in range(len(self.families)):
-                own, others = self._for(f, size)
+                own, others = self._for(f, size, fits)
                 offered = self._offered.setdefault(f, set())
                 others = [place for place in dict.fromkeys(others) if place not in offered]
                 offered.update(own, others)
@@ -152,21 +153,23 @@ class Exchange:
         used, partitions = np.unique(places[kept], return_inverse=True)
         own_families = np.array(families, dtype=np.int32)[kept]
         # jobs that begin with the same partition stand together
-        order = np.lexsort([own_families, partitions])
+        order = np.lexsort((own_families, partitions))
         pairs = Pairs(partitions.astype(np.int32)[order], own_families[order])
         return Offer(labels[used], sizes[used], pairs)
 
-    def _for(self, f: int, size: int) -> tuple[list[int], list[int]]:
-        """Partition that one candidate found, if it counts, and those of others, new or not."""
+    def _for(self, f: int, size: int, fits: list[tuple[int, Told]]) -> tuple[list[int], list[int]]:
+        """Partition that one candidate found, if it counts, and those of others, new or not.
+
+        `fits` are those of this size by family, the best first.
+        """
         if size == 1:
             return [], []
-        fits_of_size = self._told.get(size, {})
-        own = fits_of_size.get(f)
-        others = [told for g, told in fits_of_size.items() if g != f]
-        others.sort(key=lambda told: told.merit)
+        own = self._told.get(size, {}).get(f)
         # all help those that have nothing but a likelihood that is bounded by the floor
         helpless = own is None or own.merit[0] > 0
-        offers = [told.same for told in (others if helpless else others[: self.n_donors])]
+        offers = [told.same for g, told in fits if g != f]
+        if not helpless:
+            del offers[self.n_donors :]
         below, above = (self._told.get(size + step, {}).get(f) for step in (-1, 1))
         if below is not None:
             offers += below.more

@@ -35,13 +35,15 @@ class Limits(NamedTuple):
     M steps without a closed form take `max_inner` iterations of their own at most. A few
     do where runs are only compared: each raises the likelihood. A run that has a goal is
     given up where what it has plus `trust` times what it gained in the second half of its
-    steps stays behind; infinity: never.
+    steps stays behind; infinity: never. With `accelerate` runs that crawl take longer steps,
+    those of squared extrapolation (Varadhan and Roland 2008).
     """
 
     max_iter: int
     tol: float = 0.0
     max_inner: int = 200
     trust: float = np.inf
+    accelerate: bool = False
 
 
 class Pairs(NamedTuple):
@@ -66,7 +68,7 @@ class Runner(Protocol):
         ...
 
     def runs_of(self, mixtures: Sequence[tuple[Array, Any]]) -> Runs:
-        """Bundle mixtures of the first family, given as weights and parameters, that did not run."""
+        """Bundle mixtures of the first family, as weights and parameters, that did not run yet."""
         ...
 
     def from_partitions(
@@ -129,7 +131,6 @@ class Runner(Protocol):
             How many there are; places for others are not filled.
         """
         ...
-
 
     def certainty(self, runs: Runs, X: Rows, w: Array | None, n_threads: int) -> Array:
         """Log-likelihood, sum of log max_k r and entropy of the rows by weight, (J, 3), in nats."""
@@ -235,7 +236,7 @@ class Runs:
         earlier run comes first: rounding must not decide between runs that met in one optimum.
         """
         lost = ~self.ended
-        order = np.lexsort([-self.objective, self.n_boundary, lost])
+        order = np.lexsort((-self.objective, self.n_boundary, lost))
         if slack == 0.0:
             return order
         result: list[int] = []

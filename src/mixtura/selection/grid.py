@@ -25,6 +25,7 @@ from mixtura.crossval import (
 from mixtura.errors import DataError, MixturaError, UsageError
 from mixtura.executor import Local, Task
 from mixtura.families import Family
+from mixtura.families.runs import Limits
 from mixtura.lockstep import Together
 from mixtura.mixture import Mixture
 from mixtura.prepare import Prospect
@@ -36,6 +37,7 @@ from mixtura.source import Block, DataSource
 from mixtura.source.arrays import ArraySource
 from mixtura.source.base import LEAF_ROWS
 from mixtura.source.held import HeldSource
+from mixtura.start import FINAL_INNER
 from mixtura.stats import Array, tree_sum
 
 #: Up to so many rows in memory, whole runs are made at once; more are streamed in lockstep.
@@ -149,31 +151,51 @@ class Grid:
 
     def _trials(self, cuts: list[Cut]) -> dict[Cell, Trial]:
         """All fits: of rows in memory many at a time, of others in lockstep."""
-        held = isinstance(self.source, ArraySource | HeldSource)
-        here = isinstance(self.executor.executor, Local)
-        if held and here and self.prospect.summary.n_rows <= HELD_ROWS:
+        if self._few_rows_here:
             rows = HeldRows(*in_memory(self.source), self.folding)
             return HeldTrials(self._search, rows, self.executor).made(cuts)
         return streamed(
             self._search, self.source, self.prospect.summary, self.folding, cuts, self.executor
         )
 
+    def polished(self, mixture: Mixture, tol: float) -> Mixture:
+        """A fit nearer to its optimum, where compiled runs can bring it there."""
+        runner = mixture.runner()
+        if runner is None or not self._few_rows_here:
+            return mixture
+        limits = Limits(self._search.max_iter, tol, FINAL_INNER, accelerate=True)
+        runs = runner.onward(
+            runner.runs_of([(mixture.weights, mixture.params)]), *in_memory(self.source), limits,
+            self.executor.threads(),
+        )  # fmt: skip
+        return Mixture(mixture.family, *runs.mixture(0)) if runs.ended[0] else mixture
+
+    @property
+    def _few_rows_here(self) -> bool:
+        """Whole runs can be made at once, of rows in the memory of this process."""
+        held = isinstance(self.source, ArraySource | HeldSource)
+        here = isinstance(self.executor.executor, Local)
+        return held and here and self.prospect.summary.n_rows <= HELD_ROWS
+
     def _row(self, m: int, size: int, trials: dict[Cell, Trial]) -> Row:
         model = self._asked[m]
         problem = self._problems.get((m, size))
-        n_free = model.family.n_free(size) + self._search.weighting.n_free(size)
         if problem is not None:
-            return Row(model, size, n_free, reason=str(problem))
+            return Row(model, size, self._n_free(model, size), reason=str(problem))
         place = self._place[m]
         own = [trials[Cell(place, size, cut)] for cut in (ALL, *self._cuts)]
         trial, seconds = own[0], sum(one.seconds for one in own)
         if trial.mixture is None:
+            n_free = self._n_free(model, size)
             return Row(model, size, n_free, seconds=seconds, reason=trial.reason)
         row = Row(
             model, size, trial.mixture.n_free, trial.mixture, trial.objective,
             n_iter=trial.n_iter, converged=trial.converged, seconds=seconds,
         )  # fmt: skip
         return row if trial.certainty is None else row.with_certainty(*trial.certainty)
+
+    def _n_free(self, model: Model, size: int) -> int:
+        return model.family.n_free(size) + self._search.weighting.n_free(size)
 
     def _off_the_floor(self, rows: list[Row], trials: dict[Cell, Trial]) -> list[Row]:
         """Leave out fits on the covariance floor, unless there are no others."""
@@ -201,7 +223,7 @@ class Grid:
         ]  # fmt: skip
 
     def _scored(self, rows: list[Row], trials: dict[Cell, Trial]) -> Table:
-        """Log-likelihoods, certainty and held-out scores of all fits, in one pass if one is needed."""
+        """Log-likelihoods, certainty and held-out scores of all fits, in one pass where needed."""
         fitted = [i for i, row in enumerate(rows) if row.mixture is not None]
         unknown = [i for i in fitted if np.isnan(rows[i].entropy)]
         tasks: list[Task[Any]] = [Certain(rows[i].mixture) for i in unknown]  # type: ignore[arg-type]

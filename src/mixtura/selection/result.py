@@ -79,9 +79,7 @@ class Row:
 
     def with_certainty(self, loglik: float, log_certainty: float, entropy: float) -> Row:
         """The same with what the mixture says of all rows."""
-        return replace(
-            self, log_likelihood=loglik, log_certainty=log_certainty, entropy=entropy
-        )
+        return replace(self, log_likelihood=loglik, log_certainty=log_certainty, entropy=entropy)
 
     def scores(self, mass: float) -> dict[str, float]:
         """Values of the information criteria; NaN without a fit."""

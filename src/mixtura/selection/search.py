@@ -171,9 +171,10 @@ def select(
             table, best = grid.table_and_choice(chosen_by)
             mixture = table.rows[best].mixture
             assert mixture is not None
+            last_tol = min(grid.tol, FINAL_TOL)
             fitted = fit_onward(
-                mixture, source, grid.prospect.summary, stop=Aitken(min(grid.tol, FINAL_TOL)),
-                max_iter=max_iter, executor=counter,
+                grid.polished(mixture, last_tol), source, grid.prospect.summary,
+                stop=Aitken(last_tol), max_iter=max_iter, executor=counter,
             )  # fmt: skip
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

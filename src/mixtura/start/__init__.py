@@ -5,7 +5,7 @@ weights added up: neither the order of the rows nor whether a row is repeated or
 weighted changes a start.
 """
 
-from mixtura.start.batch import POLISHED, SHORT_STEPS
+from mixtura.start.batch import FINAL_INNER, POLISHED, SHORT_STEPS
 from mixtura.start.contest import best_run, rank
 from mixtura.start.hierarchy import Tree, agglomerate
 from mixtura.start.initial import from_partition, given_start, initial_mixtures, one_hot
@@ -15,6 +15,7 @@ from mixtura.start.sample import SAMPLE_ROWS, distinct, draw_sample, rng_for, sa
 from mixtura.start.spaces import standardised, whitened
 
 __all__ = [
+    "FINAL_INNER",
     "PARTITIONS",
     "POLISHED",
     "SAMPLE_ROWS",

@@ -60,9 +60,7 @@ def told_apart(
     leaders = best_of_cells(runs, cells, slack)
     leader = np.array([leaders.get(cell, -1) for cell in cells], dtype=np.intp)
     could_reach = runs.objective + TRUST * gains + slack
-    hopeful = runs.ended & (
-        (could_reach >= runs.objective[leader]) | (leader == places)
-    )
+    hopeful = runs.ended & ((could_reach >= runs.objective[leader]) | (leader == places))
     places = np.flatnonzero(hopeful)
     if len(places):
         kept = runs.take(places)

@@ -122,17 +122,6 @@ class Gaussian(Family[GaussianParams]):
         """Layout of covariances and statistics."""
         return self.shape.geometry
 
-    @property
-    def layout(self) -> tuple[int, ...]:
-        """Shape of the array of one covariance in this layout."""
-        d = self.n_features
-        return {
-            Geometry.DENSE: (d, d),
-            Geometry.TIED: (d, d),
-            Geometry.DIAGONAL: (d,),
-            Geometry.SPHERICAL: (),
-        }[self.geometry]
-
     def params(self, means: Array, covariances: Array) -> GaussianParams:
         """Parameters from means (K, d) and covariances in this shape's layout, in these units.
 
@@ -448,7 +437,7 @@ class Gaussian(Family[GaussianParams]):
 
     def _check_layout(self, means: Array, covariances: Array) -> None:
         d, n_components = self.n_features, len(means)
-        needed = (1 if self.shape.is_shared else n_components, *self.layout)
+        needed = (1 if self.shape.is_shared else n_components, *self.shape.layout(d))
         if means.shape != (n_components, d):
             raise UsageError.argument("means", means.shape, f"of shape (K, {d})")
         if covariances.shape != needed:

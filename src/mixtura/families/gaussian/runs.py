@@ -45,7 +45,7 @@ class GaussianRunner:
         family, K = self.families[runs.families[job]], int(runs.sizes[job])
         d, record = family.n_features, runs.record(job).copy()
         means, rest = record[K : K * (1 + d)].reshape(K, d), record[K * (1 + d) :]
-        layout = (1 if family.shape.is_shared else K, *family.layout)
+        layout = (1 if family.shape.is_shared else K, *family.shape.layout(d))
         covariances, factors = rest.reshape(2, *layout)
         return record[:K], family.params_type(means, covariances, factors)
 
@@ -141,19 +141,28 @@ class GaussianRunner:
     ) -> Runs:
         if w is not None and (w == 1.0).all():
             w = None  # saves a logarithm per row
-        unit = 0.0
-        if self._units.any():
-            unit = self._units[families] * used_mass(len(X), w, folds)
+        unit = self._units[families]
+        if unit.any():
+            unit = unit * used_mass(len(X), w, folds)
         records, objective, gain, n_iter, status, n_boundary = _kernel.em_runs(
             *self._seen(X), w, folds and folds.of_rows, self._views[1], families, sizes,
             jobs_fold=folds and folds.left_out, **begin,
             goals=None if goals is None else np.asarray(goals + unit),
             max_iter=limits.max_iter, tol=limits.tol, max_inner=limits.max_inner,
-            trust=limits.trust, near=self.near, n_threads=n_threads,
+            trust=limits.trust, near=self.near, accelerate=limits.accelerate, n_threads=n_threads,
         )  # fmt: skip
         lengths = self._lengths(families, sizes)
         return Runs(
-            self, families, sizes, lengths, records, objective - unit, gain, n_iter, status, n_boundary
+            self,
+            families,
+            sizes,
+            lengths,
+            records,
+            objective - unit,
+            gain,
+            n_iter,
+            status,
+            n_boundary,
         )
 
     def _seen(self, X: Rows) -> tuple[list[Rows], Array]:
@@ -187,7 +196,7 @@ class GaussianRunner:
         """Numbers in the records."""
         d = self.families[0].n_features
         shared = np.array([family.shape.is_shared for family in self.families])
-        numbers = np.array([int(np.prod(family.layout)) for family in self.families])
+        numbers = np.array([int(np.prod(family.shape.layout(d))) for family in self.families])
         count = np.where(shared[families], 1, sizes)
         return sizes.astype(np.intp) * (1 + d) + 2 * count * numbers[families]
 

@@ -51,6 +51,12 @@ class Shape:
             + times[orientation] * (n_features * (n_features - 1) // 2)
         )
 
+    def layout(self, n_features: int) -> tuple[int, ...]:
+        """Shape of the array of one covariance."""
+        if self.geometry in (Geometry.DENSE, Geometry.TIED):
+            return n_features, n_features
+        return (n_features,) if self.geometry is Geometry.DIAGONAL else ()
+
     @property
     def is_scale_free(self) -> bool:
         """Changing the unit of one column keeps covariances in the shape."""
