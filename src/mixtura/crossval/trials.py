@@ -61,7 +61,7 @@ class Trial:
     converged: bool = False
     seconds: float = 0.0
     reason: str = ""
-    certainty: tuple[float, ...] | None = None
+    certainty: tuple[float, float, float] | None = None
     n_boundary: int | None = None
 
     @classmethod

@@ -188,11 +188,11 @@ class Grid:
         if trial.mixture is None:
             n_free = self._n_free(model, size)
             return Row(model, size, n_free, seconds=seconds, reason=trial.reason)
-        row = Row(
-            model, size, trial.mixture.n_free, trial.mixture, trial.objective,
-            n_iter=trial.n_iter, converged=trial.converged, seconds=seconds,
+        loglik, log_certainty, entropy = trial.certainty or (trial.objective, np.nan, np.nan)
+        return Row(
+            model, size, trial.mixture.n_free, trial.mixture, loglik, log_certainty, entropy,
+            trial.n_iter, trial.converged, seconds,
         )  # fmt: skip
-        return row if trial.certainty is None else row.with_certainty(*trial.certainty)
 
     def _n_free(self, model: Model, size: int) -> int:
         return model.family.n_free(size) + self._search.weighting.n_free(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy import linalg
@@ -112,6 +113,13 @@ def weak_prior(mean: Array, covariance: Array, n_components: int) -> NormalInver
 
 def regular(covariance: Array) -> Array:
     """A covariance whose correlation matrix has no eigenvalue below `COLLINEAR`."""
+    return _regular(covariance.tobytes(), len(covariance))
+
+
+@lru_cache(maxsize=4)
+def _regular(numbers: bytes, d: int) -> Array:
+    """The same of numbers (d, d); many shapes ask for that of the same data."""
+    covariance = np.frombuffer(numbers).reshape(d, d)
     scale = np.sqrt(np.diagonal(covariance))
     scale = np.where(scale > 0, scale, 1.0)
     values, vectors = linalg.eigh(covariance / (scale[:, None] * scale))

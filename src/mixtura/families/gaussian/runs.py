@@ -11,7 +11,7 @@ import numpy as np
 
 from mixtura import _kernel
 from mixtura.families.runs import Folds, Ints, Limits, Pairs, Runs
-from mixtura.stats import Array, Rows
+from mixtura.stats import Array, BoolArray, IntArray, Rows
 
 if TYPE_CHECKING:
     from mixtura.families.gaussian.family import Gaussian, GaussianParams
@@ -195,10 +195,18 @@ class GaussianRunner:
     def _lengths(self, families: Ints, sizes: Ints) -> Any:
         """Numbers in the records."""
         d = self.families[0].n_features
-        shared = np.array([family.shape.is_shared for family in self.families])
-        numbers = np.array([int(np.prod(family.shape.layout(d))) for family in self.families])
+        shared, numbers = self._layouts
         count = np.where(shared[families], 1, sizes)
         return sizes.astype(np.intp) * (1 + d) + 2 * count * numbers[families]
+
+    @cached_property
+    def _layouts(self) -> tuple[BoolArray, IntArray]:
+        """Whether components share a covariance, and numbers in one, by family."""
+        shapes, d = [family.shape for family in self.families], self.families[0].n_features
+        return (
+            np.array([shape.is_shared for shape in shapes]),
+            np.array([int(np.prod(shape.layout(d))) for shape in shapes]),
+        )
 
 
 def used_mass(n_rows: int, w: Array | None, folds: Folds | None) -> Array:
