@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mixtura.errors import DataError
-from mixtura.source.base import Block, DataSource, Part, checked_block_rows
+from mixtura.source.base import Block, DataSource, Labels, Part, Weights, checked_block_rows
 from mixtura.source.categories import (
     MOST_LEVELS,
     codes_of,
@@ -249,8 +249,16 @@ class FilePart(Part):
         if self.layout.n_rows == 0:
             return
         text = frozenset(name for name, _, _ in self.levels)
-        yield from self._filled(self.form.batches(self.file, self.layout, names, self.rows, text))
+        n_rows = 0
+        for block in self._filled(
+            self.form.batches(self.file, self.layout, names, self.rows, text)
+        ):
+            n_rows += block.n_rows
+            yield block
+            del block  # while the next one is read, nobody needs this one
         self.file.refuse_change()
+        if self.rows is not None and n_rows != len(self.rows):
+            raise DataError.changed(self.file.name, f"{n_rows} rows instead of {len(self.rows)}")
 
     @property
     def n_blocks(self) -> int | None:
@@ -260,30 +268,32 @@ class FilePart(Part):
         return None if self.rows is None else -(-len(self.rows) // self.block_rows)
 
     def _filled(self, batches: Iterator[Batch]) -> Iterator[Block]:
-        """Copy batches into blocks; a number is copied once."""
-        block, at, first_row = self._empty(), 0, self.first_row
+        """Copy batches into blocks; a number is copied once, and no block is kept."""
+        filling: list[Block] = []
+        at, first_row = 0, self.first_row
         for batch in batches:
-            columns = [self._numbers(batch, name, first_row + at) for name in self.features]
-            w = None if self.weight is None else _float_column(batch, self.weight)
-            labels = None
-            if self.label is not None:
-                labels = whole_labels(_float_column(batch, self.label), first_row + at)
+            columns = self._columns(batch, first_row + at)
             start = 0
             while start < batch.num_rows:
-                stop = min(batch.num_rows, start + self.block_rows - at)
-                here = slice(at, at + stop - start)
-                for j, column in enumerate(columns):
-                    block.X[here, j] = column[start:stop]
-                if w is not None and block.w is not None:
-                    block.w[here] = w[start:stop]
-                if labels is not None and block.labels is not None:
-                    block.labels[here] = labels[start:stop]
-                start, at = stop, here.stop
+                if not filling:
+                    filling.append(self._empty())
+                n = min(batch.num_rows - start, self.block_rows - at)
+                columns.copy(start, filling[0].rows(at, at + n))
+                start, at = start + n, at + n
                 if at == self.block_rows:
-                    yield replace(block, first_row=first_row)
-                    block, at, first_row = self._empty(), 0, first_row + at
+                    yield replace(filling.pop(), first_row=first_row)
+                    at, first_row = 0, first_row + at
         if at:
-            yield replace(block.rows(0, at), first_row=first_row)
+            yield replace(filling.pop().rows(0, at), first_row=first_row)
+
+    def _columns(self, batch: Batch, row: int) -> _Columns:
+        """Columns of a batch as numbers, whose first row has the index `row`."""
+        features = [self._numbers(batch, name, row) for name in self.features]
+        w = None if self.weight is None else _float_column(batch, self.weight)
+        labels = None
+        if self.label is not None:
+            labels = whole_labels(_float_column(batch, self.label), row)
+        return _Columns(features, w, labels)
 
     def _empty(self) -> Block:
         """Room for the rows of a block."""
@@ -317,6 +327,24 @@ class FilePart(Part):
             where = f" (file '{self.file.name}')"
             raise DataError.unseen_level(name, label, at + row, labels, where)
         return codes
+
+
+class _Columns(NamedTuple):
+    """Numbers of a batch, column by column."""
+
+    features: list[npt.NDArray[np.float64]]
+    w: Weights | None
+    labels: Labels | None
+
+    def copy(self, start: int, block: Block) -> None:
+        """Copy the rows from `start` on to where the rows of a block belong."""
+        rows = slice(start, start + block.n_rows)
+        for j, column in enumerate(self.features):
+            block.X[:, j] = column[rows]
+        if self.w is not None and block.w is not None:
+            block.w[:] = self.w[rows]
+        if self.labels is not None and block.labels is not None:
+            block.labels[:] = self.labels[rows]
 
 
 def _agreed(
@@ -402,7 +430,7 @@ def numbered_values(column: ArrowObject) -> tuple[list[Any], npt.NDArray[np.intp
 
 def _float_column(batch: Batch, name: str) -> npt.NDArray[np.float64]:
     """Column of a record batch as float64, nulls as NaN."""
-    pa = pyarrow()
-    column = batch.column(batch.schema.get_field_index(name))
-    numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return np.asarray(numbers, dtype=np.float64)
+    column, wanted = _column(batch, name), pyarrow().float64()
+    if column.type != wanted:
+        column = column.cast(wanted, safe=False)
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
