@@ -10,7 +10,7 @@ from mixtura.errors import DataError
 from mixtura.source.files import Batch, FileFormat, Layout
 from mixtura.source.paths import ArrowObject, DataFile, pyarrow
 
-_BATCH_NUMBERS = 1 << 17  # 1 MB: long batches cost few calls, and still fit into memory caches
+_BATCH_NUMBERS = 1 << 18  # 2 MB: long batches cost few calls, and still fit into memory caches
 _MOST_ROWS, _FEWEST_ROWS = 1 << 17, 1 << 12
 _BUFFER_BYTES = 1 << 16  # larger pieces, which pages are, are read past the buffer
 
