@@ -124,7 +124,8 @@ class Reading:
                 block = next(blocks, None)
                 if block is None:
                     if known is not None and line.n_read != known:
-                        self.fail(place, LedgerError.blocks(known, line.n_read))
+                        next_one = line.first + line.n_read
+                        self.fail(place, LedgerError.blocks(next_one, line.first + known))
                     break
                 line.n_read += 1
                 # more than are known of: reading on tells what has changed
