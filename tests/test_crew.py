@@ -21,7 +21,7 @@ from mixtura import Gaussian, Local, as_source, fit_mixture, scan
 from mixtura.errors import DataError, LedgerError, MixturaError
 from mixtura.executor import crew
 from mixtura.executor.crew import Crew
-from mixtura.source import Block, Stretch, plan_of
+from mixtura.source import Block, DroppingSource, Stretch, plan_of
 from mixtura.source.base import DataSource, Part
 from mixtura.source.plan import readers_at_once
 
@@ -264,6 +264,7 @@ def test_wide_tables_are_read_at_fewer_places():
     assert source.most_reading == 1
     few, many = (plan_of(source, n).peak_bytes for n in (2, 64))
     assert few < many < few + (2 << 30)
+    assert plan_of(DroppingSource(source), 2).peak_bytes > few
 
 
 INTERRUPTED = """

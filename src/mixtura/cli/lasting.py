@@ -84,7 +84,7 @@ def within_memory(make: Callable[..., DataSource], given: dict[str, Any]) -> Dat
     source, memory = make(), given.get("memory")
     if memory is None or not source.pass_bytes():
         return source
-    block_rows = block_rows_within(memory, source.n_features, _readers(given))
+    block_rows = block_rows_within(memory, source, _readers(given))
     return source if block_rows >= source.block_rows else make(block_rows=block_rows)
 
 

@@ -209,6 +209,11 @@ class DataSource(ABC):
         return False
 
     @property
+    def blocks_kept(self) -> int:
+        """Blocks' worth of memory that each reader needs besides the block that it gives."""
+        return 0
+
+    @property
     def reads_apart(self) -> bool:
         """Several streams may be read at the same time."""
         return True

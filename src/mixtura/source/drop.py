@@ -50,6 +50,11 @@ class DroppingSource(DataSource):
         return False
 
     @property
+    def blocks_kept(self) -> int:
+        """The block that is read, its complete rows, and those that wait to be joined."""
+        return 3
+
+    @property
     def reads_apart(self) -> bool:
         """Whether streams of the base may be read at the same time."""
         return self._base.reads_apart
@@ -164,6 +169,11 @@ class AttachedSource(DataSource):
     def in_memory(self) -> bool:
         """Whether those of the base are."""
         return self._base.in_memory
+
+    @property
+    def blocks_kept(self) -> int:
+        """Those of the base."""
+        return self._base.blocks_kept
 
     @property
     def reads_apart(self) -> bool:

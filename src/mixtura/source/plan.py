@@ -78,12 +78,12 @@ def plan_of(source: DataSource, n_threads: int) -> Plan:
     n_columns = source.n_features
     return Plan(
         source.n_streams, source.n_rows, n_columns, n_blocks, source.block_rows,
-        source.pass_bytes(), _peak(source.block_rows, n_columns, n_threads),
+        source.pass_bytes(), _peak(source.block_rows, source, n_threads),
     )  # fmt: skip
 
 
-def block_rows_within(memory: int, n_columns: int, n_threads: int) -> int:
-    """Rows per block so that a fit by some threads stays within so many bytes of memory.
+def block_rows_within(memory: int, source: DataSource, n_threads: int) -> int:
+    """Rows per block of a source so that a fit by some threads stays within bytes of memory.
 
     Raises
     ------
@@ -91,10 +91,10 @@ def block_rows_within(memory: int, n_columns: int, n_threads: int) -> int:
         Even the smallest blocks need more.
     """
     rows = BLOCK_ROWS
-    while rows > LEAF_ROWS and _peak(rows, n_columns, n_threads) > memory:
+    while rows > LEAF_ROWS and _peak(rows, source, n_threads) > memory:
         rows //= 2
-    if _peak(rows, n_columns, n_threads) > memory:
-        least = readable(_peak(rows, n_columns, n_threads))
+    if _peak(rows, source, n_threads) > memory:
+        least = readable(_peak(rows, source, n_threads))
         raise UsageError.argument("memory", readable(memory), f"{least} or more for these data")
     return rows
 
@@ -129,7 +129,10 @@ def _decoding(n_columns: int) -> int:
     return DECODING_BYTES * (n_columns + 2)  # weights and labels are counted as two more columns
 
 
-def _peak(block_rows: int, n_columns: int, n_threads: int) -> int:
-    blocks = blocks_at_once(n_threads) + 1  # and one that is about to be let go
-    decoding = readers_at_once(n_columns, n_threads) * _decoding(n_columns)
-    return BASE_BYTES + blocks * 8 * block_rows * (n_columns + 2) + decoding
+def _peak(block_rows: int, source: DataSource, n_threads: int) -> int:
+    n_columns = source.n_features
+    n_readers = readers_at_once(n_columns, n_threads)
+    # one block more is about to be let go
+    n_blocks = blocks_at_once(n_threads) + 1 + n_readers * source.blocks_kept
+    block = 8 * block_rows * (n_columns + 2)
+    return BASE_BYTES + n_blocks * block + n_readers * _decoding(n_columns)
