@@ -1,8 +1,9 @@
 """Rows per second from Parquet: ``python -m benchmarks.scaling [--rows 50e6] [--folder DIR]``.
 
 Makes a folder of Parquet files once, and measures on it: the bare reading of the same
-columns by pyarrow, passes over rows in memory, passes over the files by one process and by
-two, and the peak memory of a whole fit. Wall and processor seconds, least of the repeats.
+columns by pyarrow, with and without threads of its own, passes over rows in memory, passes
+over the files by one process and by two, and the peak memory of a whole fit. Wall and processor
+seconds, least of the repeats; those of processes are of their workers too.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=float, default=50e6)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "mixtura-rows"))
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--fit", action="store_true", help="a whole fit too, in its own process")
     options = parser.parse_args()
     make(options.folder, int(options.rows))
@@ -83,8 +84,8 @@ def measured(folder: Path, repeat: int):
     held = as_source(np.concatenate([first.X] * 8), block_rows=source.block_rows)
     task = start.mixture.expect
 
-    def line(name, work, rows=n_rows):
-        times = [timed(work) for _ in range(repeat)]
+    def line(name, work, rows=n_rows, clock=time.process_time):
+        times = [timed(work, clock) for _ in range(repeat)]
         wall, cpu = min(t[0] for t in times), min(t[1] for t in times)
         scale = n_rows / rows
         return {
@@ -92,7 +93,9 @@ def measured(folder: Path, repeat: int):
             round(cpu * scale, 3), "rows_per_second": round(rows / wall),
         }  # fmt: skip
 
-    yield line("bare reading", lambda: bare(folder))
+    for threads in (False, True):
+        name = "bare reading" + ", threads of pyarrow" * threads
+        yield line(name, lambda threads=threads: bare(folder, threads))
     for n in (1, 2):
         yield line(f"in memory, {n} threads", lambda n=n: Local(n).reduce(task, held), held.n_rows)
     for n in (1, 2):
@@ -102,24 +105,29 @@ def measured(folder: Path, repeat: int):
         with client.cluster, client:
             executor = Dask(client)
             executor.reduce(task, source)
-            yield line(f"files, {n} processes", lambda e=executor: e.reduce(task, source))
+            yield line(
+                f"files, {n} processes", lambda e=executor: e.reduce(task, source),
+                clock=lambda c=client: time.process_time() + sum(c.run(time.process_time).values()),
+            )  # fmt: skip
 
 
-def bare(folder: Path) -> int:
-    """Decode all columns, and do nothing with them."""
+def bare(folder: Path, threads: bool) -> int:
+    """Decode all columns, and do nothing with them: batches and buffers as for a pass."""
     import pyarrow.parquet as pq
 
     n = 0
     for path in sorted(folder.iterdir()):
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            n += sum(batch.num_rows for batch in file.iter_batches(1 << 14))
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16) as file:
+            batches = file.iter_batches(1 << 16, use_threads=threads)
+            n += sum(batch.num_rows for batch in batches)
     return n
 
 
-def timed(work) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
+def timed(work, clock) -> tuple[float, float]:
+    cpu, wall = clock(), time.perf_counter()
     work()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    wall = time.perf_counter() - wall
+    return wall, clock() - cpu
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from mixtura import (
 from mixtura.em import em_run
 from mixtura.errors import DataError, LedgerError, MixturaError, ResourceError, UsageError
 from mixtura.executor import connected
-from mixtura.executor.ledger import join_all, joined, settled, share_of, work_on
+from mixtura.executor.ledger import join_all, joined, settled, share_of
 from mixtura.source.arrays import ArraySource
 from mixtura.stats import tree_sum
 
@@ -170,7 +170,7 @@ def meddled(times, parts, partitions, task, first):
     at = 5 - first
     if 0 <= at < len(blocks):
         blocks[at : at + 1] = blocks[at : at + 1] * times
-    return work_on(task, iter(blocks), first, 1)
+    return share_of([task(block, 1) for block in blocks], first, [b.n_rows for b in blocks])
 
 
 @pytest.mark.parametrize("times", [0, 2])

@@ -108,7 +108,7 @@ def test_large_blocks_are_shared_out_among_threads_without_a_trace():
 
 STREAM = """
 import json, sys
-from mixtura import Gaussian, fit_mixture, scan
+from mixtura import Gaussian, Local, fit_mixture, scan
 from mixtura.source import plan_of
 
 def peak():
@@ -117,7 +117,8 @@ def peak():
 
 source = scan(sys.argv[1])
 fitted = fit_mixture(Gaussian(4), source, 8, max_iter=3, n_starts=2)
-print(json.dumps({"peak": peak(), "planned": plan_of(source).peak_bytes, "n": fitted.n_rows}))
+planned = plan_of(source, Local().threads()).peak_bytes
+print(json.dumps({"peak": peak(), "planned": planned, "n": fitted.n_rows}))
 """
 
 

@@ -89,14 +89,14 @@ def count(block, n_threads=1):
 
 
 def test_blocks_get_smaller_with_less_memory_and_stay_powers_of_two():
-    plan = plan_of(as_source(rows(), block_rows=2048))
+    plan = plan_of(as_source(rows(), block_rows=2048), 2)
     assert (plan.n_rows, plan.n_blocks, plan.n_columns) == (5000, 3, 2)
-    before = 1 << 17
+    before, wide = 1 << 17, as_source(np.ones((2, 50)))
     for memory in (4 << 30, 1 << 30, 700 << 20, 500 << 20):
-        now = block_rows_within(memory, 50)
+        now = block_rows_within(memory, wide, 2)
         assert now <= before
         assert now % 1024 == 0
         before = now
     assert before < 1 << 17
     with pytest.raises(UsageError, match="MB or more"):
-        block_rows_within(10 << 20, 4)
+        block_rows_within(10 << 20, wide, 2)

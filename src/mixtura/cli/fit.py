@@ -140,7 +140,7 @@ def opened(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> Da
         as_source, rows, columns=columns, drop=drop, weights=given["weights"], labels=labels,
         missing=given["missing"], levels="all" if categories is None else categories or None,
     )  # fmt: skip
-    source = within_memory(make, given.get("memory"))
+    source = within_memory(make, given)
     n_rows = source.n_rows
     counted = "" if n_rows is None else f"{n_rows} rows, "
     console.say(f"reading  {place_of(data)}: {counted}{source.n_features} columns")

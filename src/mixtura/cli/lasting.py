@@ -77,14 +77,14 @@ def workers(console: Console, given: dict[str, Any]) -> Iterator[Executor]:
         yield executor
 
 
-def within_memory(make: Callable[..., DataSource], memory: int | None) -> DataSource:
-    """Make a source whose blocks are small enough for so many bytes of memory."""
+def within_memory(make: Callable[..., DataSource], given: dict[str, Any]) -> DataSource:
+    """Make a source whose blocks are small enough for the memory that was given, if any."""
     from mixtura.source import block_rows_within
 
-    source = make()
+    source, memory = make(), given.get("memory")
     if memory is None or not source.pass_bytes():
         return source
-    block_rows = block_rows_within(memory, source.n_features)
+    block_rows = block_rows_within(memory, source, _readers(given))
     return source if block_rows >= source.block_rows else make(block_rows=block_rows)
 
 
@@ -97,13 +97,20 @@ def say_plan(console: Console, source: DataSource, given: dict[str, Any]) -> Non
     asked = only or any(given.get(name) for name in ("memory", "checkpoint", "dask"))
     if not only and not (source.pass_bytes() > HELD_BYTES or (asked and source.pass_bytes())):
         return
-    plan = plan_of(source)
+    plan = plan_of(source, _readers(given))
     if not (only and console.as_json):
         console.say(f"plan     {plan}")
     if only:
         if console.as_json:
             console.document({"schema": "mixtura.plan/1", **asdict(plan)})
         raise click.exceptions.Exit(0)
+
+
+def _readers(given: dict[str, Any]) -> int:
+    """Threads that work on blocks in one process: a task of a cluster has one."""
+    from mixtura.executor import thread_count
+
+    return 1 if given.get("dask") is not None else thread_count(given["threads"])
 
 
 @contextmanager

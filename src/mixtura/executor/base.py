@@ -12,7 +12,8 @@ from mixtura.stats import Addable
 T = TypeVar("T", bound=Addable)
 
 #: What is done with a block, and with how many threads. Tasks are picklable: partial
-#: functions of a module, or methods of values.
+#: functions of a module, or methods of values. They depend on the block alone and change nothing:
+#: several threads do them at the same time, in any order, and some blocks are seen twice.
 Task = Callable[[Block, int], T]
 
 

@@ -9,16 +9,17 @@ import secrets
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from mixtura.errors import ResourceError, UsageError
 from mixtura.executor.base import T, Task
-from mixtura.executor.ledger import Share, join_all, settled, work_on
-from mixtura.executor.local import ahead, thread_count
-from mixtura.source import DataSource, Part
+from mixtura.executor.crew import Crew
+from mixtura.executor.ledger import Share, join_all, settled
+from mixtura.executor.local import thread_count
+from mixtura.source import DataSource, Part, Stretch
 from mixtura.source.base import Count
 from mixtura.source.partitions import PartitionPart
 
@@ -372,6 +373,5 @@ def _work(
     parts: Sequence[Part], partitions: Sequence[Any] | None, task: Task[T], first: int
 ) -> Share[T]:
     """Do a task on all blocks of some parts, on a worker, and read ahead meanwhile."""
-    blocks = (block for part in _here(parts, partitions) for block in part.blocks())
-    with closing(ahead(blocks)) as read:
-        return work_on(task, read, first, 1)
+    blocks = itertools.chain.from_iterable(part.blocks() for part in _here(parts, partitions))
+    return Crew([Stretch(blocks, None)], task, 1, 1, first).total()

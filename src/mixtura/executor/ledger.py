@@ -8,13 +8,12 @@ it, so that a block that was lost or counted twice cannot stay unnoticed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
 from mixtura.errors import LedgerError
-from mixtura.executor.base import T, Task
-from mixtura.source import Block
+from mixtura.executor.base import T
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +54,43 @@ def share_of(values: Iterable[T], first: int, n_rows: Iterable[int]) -> Share[T]
     return Share(first, at, rows, tuple(nodes))
 
 
-def work_on(task: Task[T], blocks: Iterator[Block], first: int, n_threads: int) -> Share[T]:
-    """Do a task on blocks as they come, and sum."""
-    nodes: list[tuple[int, int, T]] = []
-    at, rows = first, 0
-    for block in blocks:
-        _push(nodes, (at, 0, task(block, n_threads)))
-        at, rows = at + 1, rows + block.n_rows
-    return Share(first, at, rows, tuple(nodes))
+class Gathered(Generic[T]):
+    """Sums of consecutive blocks that come in any order.
+
+    Parameters
+    ----------
+    first : int, default=0
+        Number of the first block.
+
+    Examples
+    --------
+    >>> gathered = Gathered[float]()
+    >>> for number, value in [(2, 4.0), (0, 1.0), (1, 2.0)]:
+    ...     gathered.add(number, 1, value)
+    >>> gathered.share().nodes
+    ((0, 1, 3.0), (2, 0, 4.0))
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self._first = first
+        self._n_blocks = self._n_rows = 0
+        self._nodes: dict[tuple[int, int], T] = {}  # by level, and place in it
+
+    def add(self, number: int, n_rows: int, value: T) -> None:
+        """Take in the value of a block; two halves of a node become one at once."""
+        level, at = 0, number
+        while (level, at ^ 1) in self._nodes:
+            other = self._nodes.pop((level, at ^ 1))
+            value = other + value if at & 1 else value + other
+            level, at = level + 1, at >> 1
+        self._nodes[level, at] = value
+        self._n_blocks, self._n_rows = self._n_blocks + 1, self._n_rows + n_rows
+
+    def share(self) -> Share[T]:
+        """Sum of all blocks that came."""
+        nodes = [(at << level, level, value) for (level, at), value in self._nodes.items()]
+        nodes.sort(key=lambda node: node[0])
+        return Share(self._first, self._first + self._n_blocks, self._n_rows, tuple(nodes))
 
 
 def joined(left: Share[T], right: Share[T]) -> Share[T]:

@@ -1,26 +1,27 @@
-"""Threads of this process, and a thread that reads ahead."""
+"""Threads of this process."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 
 from mixtura.errors import UsageError
 from mixtura.executor.base import T, Task
-from mixtura.source import Block, DataSource
+from mixtura.executor.crew import Crew
+from mixtura.executor.ledger import settled
+from mixtura.source import DataSource, readers_at_once
 from mixtura.stats import tree_sum
 
 
 @dataclass(frozen=True)
 class Local:
-    """Work in this process; threads work inside each block and are joined before it returns.
+    """Work in this process, by threads that are joined before it returns.
 
-    Blocks of files are read ahead: one more thread reads the next block while this one
-    is processed, so that two blocks are in memory.
+    Rows in memory are shared out inside of each block. Blocks that have to be read are shared
+    out as wholes: each thread reads and works on its own, and one more thread reads meanwhile
+    (see `mixtura.executor.crew.Crew`).
 
     Parameters
     ----------
@@ -44,29 +45,18 @@ class Local:
     def reduce(self, task: Task[T], source: DataSource) -> T:
         """Sum ``task(block, n_threads)`` over all blocks, in block order."""
         n_threads = self.threads()
-        blocks = source.blocks() if source.in_memory else ahead(source.blocks())
-        with closing(blocks):
+        if not source.in_memory:
+            n_readers = readers_at_once(source.n_features, n_threads)
+            share = Crew(source.stretches(), task, n_threads, n_readers).total()
+            if share.stop == 0:
+                raise source.nothing()
+            return settled(share, share.stop, source.count_rows())
+        with closing(source.blocks()) as blocks:
             values = (task(block, n_threads) for block in blocks)
             first = next(values, None)
             if first is None:
                 raise source.nothing()
             return tree_sum(chain([first], values))
-
-
-def ahead(blocks: Iterator[Block]) -> Generator[Block]:
-    """Read the next block in a thread of its own while the caller uses this one.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> [block.n_rows for block in ahead(iter([Block(np.ones((3, 1))), Block(np.ones((2, 1)))]))]
-    [3, 2]
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="mixtura-read") as reader:
-        coming = reader.submit(next, blocks, None)
-        while (block := coming.result()) is not None:
-            coming = reader.submit(next, blocks, None)
-            yield block
 
 
 def thread_count(n_threads: int | None = None) -> int:

@@ -8,14 +8,20 @@ looks at all rows once and refuses what cannot be used.
 from __future__ import annotations
 
 from mixtura.source.arrays import ArraySource
-from mixtura.source.base import Block, DataSource, Part
+from mixtura.source.base import Block, DataSource, Part, Stretch
 from mixtura.source.door import as_source, read_column, scan
 from mixtura.source.drop import AttachedSource, DroppingSource
 from mixtura.source.files import FileSource
 from mixtura.source.held import HeldSource, hold
 from mixtura.source.look import Look, look_at
 from mixtura.source.paths import read_standard_input
-from mixtura.source.plan import Plan, block_rows_within, plan_of
+from mixtura.source.plan import (
+    Plan,
+    block_rows_within,
+    blocks_at_once,
+    plan_of,
+    readers_at_once,
+)
 from mixtura.source.summary import Summary, check_block, concluded, summarise
 
 __all__ = [
@@ -29,9 +35,11 @@ __all__ = [
     "Look",
     "Part",
     "Plan",
+    "Stretch",
     "Summary",
     "as_source",
     "block_rows_within",
+    "blocks_at_once",
     "check_block",
     "concluded",
     "hold",
@@ -39,6 +47,7 @@ __all__ = [
     "plan_of",
     "read_column",
     "read_standard_input",
+    "readers_at_once",
     "scan",
     "summarise",
 ]

@@ -129,6 +129,21 @@ class Part(ABC):
         return Count(n_blocks, n_rows, n_rows)
 
 
+class Stretch(NamedTuple):
+    """Consecutive blocks, to be read once, by one thread at a time.
+
+    Attributes
+    ----------
+    blocks : iterator of Block
+        In order.
+    n_blocks : int or None
+        How many; None where only reading can tell.
+    """
+
+    blocks: Iterator[Block]
+    n_blocks: int | None
+
+
 class Count(NamedTuple):
     """What reading a part tells: blocks, rows, and rows before some were left out."""
 
@@ -194,6 +209,16 @@ class DataSource(ABC):
         return False
 
     @property
+    def blocks_kept(self) -> int:
+        """Blocks' worth of memory that each reader needs besides the block that it gives."""
+        return 0
+
+    @property
+    def reads_apart(self) -> bool:
+        """Several streams may be read at the same time."""
+        return True
+
+    @property
     def has_labels(self) -> bool:
         """Blocks come with labels; a source that cannot tell says yes."""
         return True
@@ -220,6 +245,7 @@ class DataSource(ABC):
             for block in part.blocks():
                 n_rows += block.n_rows
                 yield block
+                del block  # while the next one is read, nobody needs this one
         self._remember(stream, n_rows)
 
     def blocks(self) -> Generator[Block]:
@@ -228,6 +254,33 @@ class DataSource(ABC):
         for stream in range(self.n_streams):
             yield from self.stream_blocks(stream, first_row)
             first_row += self._counts[stream] or 0
+
+    def stretches(self) -> Sequence[Stretch]:
+        """All blocks, in order, as stretches that can be read at the same time: one pass.
+
+        One stretch holds all where row counts are not known yet, and where streams are not
+        to be read apart.
+        """
+        if None in self._counts or not self.reads_apart:
+            return [Stretch(self.blocks(), None)]
+        return [
+            stretch
+            for stream in range(self.n_streams)
+            for stretch in self._stream_stretches(stream)
+        ]
+
+    def _stream_stretches(self, stream: int) -> Sequence[Stretch]:
+        """Stretches of a stream whose rows are known: its parts, if these know their blocks."""
+        first_row = self.offset(stream)
+        parts = self.stream_parts(stream, first_row)
+        numbers = [part.n_blocks for part in parts]
+        if len(parts) > 1 and None not in numbers:
+            return [Stretch(part.blocks(), n) for part, n in zip(parts, numbers, strict=True)]
+        n_rows = self.offset(stream + 1) - first_row
+        n_blocks = numbers[0] if len(parts) == 1 else None
+        if n_blocks is None:
+            n_blocks = -(-n_rows // self.block_rows)
+        return [Stretch(self.stream_blocks(stream, first_row), n_blocks)]
 
     def parts(self) -> Sequence[Part]:
         """All blocks as picklable parts, in order.

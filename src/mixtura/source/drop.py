@@ -49,6 +49,16 @@ class DroppingSource(DataSource):
         """Rows have to be chosen in every pass."""
         return False
 
+    @property
+    def blocks_kept(self) -> int:
+        """The block that is read, its complete rows, and those that wait to be joined."""
+        return 3
+
+    @property
+    def reads_apart(self) -> bool:
+        """Whether streams of the base may be read at the same time."""
+        return self._base.reads_apart
+
     def counted(self) -> list[Any]:
         """Rows that were kept, and what the base has learned."""
         return [super().counted(), self._base.counted()]
@@ -159,6 +169,16 @@ class AttachedSource(DataSource):
     def in_memory(self) -> bool:
         """Whether those of the base are."""
         return self._base.in_memory
+
+    @property
+    def blocks_kept(self) -> int:
+        """Those of the base."""
+        return self._base.blocks_kept
+
+    @property
+    def reads_apart(self) -> bool:
+        """Whether streams of the base may be read at the same time."""
+        return self._base.reads_apart
 
     def pass_bytes(self) -> int:
         """Bytes that the base reads."""

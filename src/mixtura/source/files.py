@@ -12,6 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mixtura.errors import DataError
+from mixtura.source.arrow_columns import (
+    Batch,
+    Columns,
+    column_of,
+    different_values,
+    float_column,
+    numbered_values,
+)
 from mixtura.source.base import Block, DataSource, Part, checked_block_rows
 from mixtura.source.categories import (
     MOST_LEVELS,
@@ -22,6 +30,7 @@ from mixtura.source.categories import (
 )
 from mixtura.source.columns import NUMERIC_KINDS, Choice, Request, refuse_text, whole_labels
 from mixtura.source.paths import ArrowObject, DataFile, find_files, format_name, pyarrow
+from mixtura.source.rooms import Rooms
 
 __all__ = [  # the door for readers of files, which need paths as well
     "Batch",
@@ -34,8 +43,6 @@ __all__ = [  # the door for readers of files, which need paths as well
     "format_name",
     "pyarrow",
 ]
-
-Batch = Any  # of records, from pyarrow
 
 
 @dataclass(frozen=True)
@@ -205,7 +212,7 @@ class FileSource(DataSource):
                 continue
             for batch in form.batches(file, layout, names, None, frozenset(names)):
                 for name in names:
-                    different, declared = different_values(_column(batch, name))
+                    different, declared = different_values(column_of(batch, name))
                     values[name] |= dict.fromkeys(different)
                     order.setdefault(name, declared)
                     if len(values[name]) > 2 * MOST_LEVELS:
@@ -249,8 +256,16 @@ class FilePart(Part):
         if self.layout.n_rows == 0:
             return
         text = frozenset(name for name, _, _ in self.levels)
-        yield from self._filled(self.form.batches(self.file, self.layout, names, self.rows, text))
+        n_rows = 0
+        for block in self._filled(
+            self.form.batches(self.file, self.layout, names, self.rows, text)
+        ):
+            n_rows += block.n_rows
+            yield block
+            del block  # while the next one is read, nobody needs this one
         self.file.refuse_change()
+        if self.rows is not None and n_rows != len(self.rows):
+            raise DataError.changed(self.file.name, f"{n_rows} rows instead of {len(self.rows)}")
 
     @property
     def n_blocks(self) -> int | None:
@@ -260,38 +275,45 @@ class FilePart(Part):
         return None if self.rows is None else -(-len(self.rows) // self.block_rows)
 
     def _filled(self, batches: Iterator[Batch]) -> Iterator[Block]:
-        """Copy batches into blocks; a number is copied once."""
-        block, at, first_row = self._empty(), 0, self.first_row
+        """Copy batches into blocks; a number is copied once, and no block is kept."""
+        filling: list[Block] = []
+        rooms = Rooms.of(self._shape)
+        at, first_row = 0, self.first_row
         for batch in batches:
-            columns = [self._numbers(batch, name, first_row + at) for name in self.features]
-            w = None if self.weight is None else _float_column(batch, self.weight)
-            labels = None
-            if self.label is not None:
-                labels = whole_labels(_float_column(batch, self.label), first_row + at)
+            columns = self._columns(batch, first_row + at)
             start = 0
             while start < batch.num_rows:
-                stop = min(batch.num_rows, start + self.block_rows - at)
-                here = slice(at, at + stop - start)
-                for j, column in enumerate(columns):
-                    block.X[here, j] = column[start:stop]
-                if w is not None and block.w is not None:
-                    block.w[here] = w[start:stop]
-                if labels is not None and block.labels is not None:
-                    block.labels[here] = labels[start:stop]
-                start, at = stop, here.stop
+                if not filling:
+                    filling.append(self._empty(rooms))
+                n = min(batch.num_rows - start, self.block_rows - at)
+                columns.copy(start, filling[0].rows(at, at + n))
+                start, at = start + n, at + n
                 if at == self.block_rows:
-                    yield replace(block, first_row=first_row)
-                    block, at, first_row = self._empty(), 0, first_row + at
+                    yield replace(filling.pop(), first_row=first_row)
+                    at, first_row = 0, first_row + at
         if at:
-            yield replace(block.rows(0, at), first_row=first_row)
+            yield replace(filling.pop().rows(0, at), first_row=first_row)
 
-    def _empty(self) -> Block:
+    def _columns(self, batch: Batch, row: int) -> Columns:
+        """Columns of a batch as numbers, whose first row has the index `row`."""
+        features = [self._numbers(batch, name, row) for name in self.features]
+        w = None if self.weight is None else float_column(batch, self.weight)
+        labels = None
+        if self.label is not None:
+            labels = whole_labels(float_column(batch, self.label), row)
+        return Columns(features, w, labels)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """Rows of a block, as far as there may be so many, and columns."""
+        n = self.block_rows if self.rows is None else min(self.block_rows, len(self.rows))
+        return n, len(self.features)
+
+    def _empty(self, rooms: Rooms) -> Block:
         """Room for the rows of a block."""
-        n = self.block_rows
-        if self.rows is not None:
-            n = min(n, len(self.rows))
+        n, _ = self._shape
         return Block(
-            np.empty((n, len(self.features))),
+            rooms.take(),
             None if self.weight is None else np.empty(n),
             0,
             None if self.label is None else np.empty(n, dtype=np.int32),
@@ -302,13 +324,13 @@ class FilePart(Part):
         for own, kind, labels in self.levels:
             if own == name:
                 return self._codes(batch, name, row, kind, labels)
-        return _float_column(batch, name)
+        return float_column(batch, name)
 
     def _codes(
         self, batch: Batch, name: str, at: int, kind: str, labels: tuple[str, ...]
     ) -> npt.NDArray[np.float64]:
         """Codes of a column of categories, nulls as NaN."""
-        values, places = numbered_values(_column(batch, name))
+        values, places = numbered_values(column_of(batch, name))
         codes = np.append(codes_of(values, kind, labels), np.nan)[places]
         unseen = np.flatnonzero(codes == -1)
         if len(unseen):
@@ -372,37 +394,3 @@ def _whole(layouts: Sequence[Layout], features: Sequence[str]) -> frozenset[int]
     return frozenset(
         j for j, name in enumerate(features) if kinds and all(k[name] == "integer" for k in kinds)
     )
-
-
-def _column(batch: Batch, name: str) -> ArrowObject:
-    return batch.column(batch.schema.get_field_index(name))
-
-
-def different_values(column: ArrowObject) -> tuple[list[Any], list[str] | None]:
-    """Different values of an Arrow column that are not missing, and the order it declares."""
-    declared = None
-    if pyarrow().types.is_dictionary(column.type):
-        if column.type.ordered:
-            declared = [str(label) for label in column.dictionary.to_pylist()]
-        column = column.cast(column.type.value_type)
-    return [v for v in column.unique().to_pylist() if v is not None and v == v], declared
-
-
-def numbered_values(column: ArrowObject) -> tuple[list[Any], npt.NDArray[np.intp]]:
-    """Different values of an Arrow column, and for each row the place of its own; last: missing."""
-    if not pyarrow().types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    values = column.dictionary.to_pylist()
-    missing = [at for at, value in enumerate(values) if value is None or value != value]
-    places = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.intp)
-    places[np.isin(places, missing)] = len(values)
-    kept = ["" if at in missing else value for at, value in enumerate(values)]
-    return kept, places
-
-
-def _float_column(batch: Batch, name: str) -> npt.NDArray[np.float64]:
-    """Column of a record batch as float64, nulls as NaN."""
-    pa = pyarrow()
-    column = batch.column(batch.schema.get_field_index(name))
-    numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return np.asarray(numbers, dtype=np.float64)

@@ -67,6 +67,11 @@ class PartitionSource(DataSource):
         return sum(known) if len(known) == len(self._dropped) else None
 
     @property
+    def reads_apart(self) -> bool:
+        """Partitions may be large, and are fetched one after the other."""
+        return False
+
+    @property
     def has_labels(self) -> bool:
         """Blocks come with labels."""
         return self._options["labels"] is not None

@@ -10,11 +10,11 @@ from mixtura.source.base import BLOCK_ROWS, LEAF_ROWS, DataSource
 #: Memory of the interpreter with its libraries, bytes.
 BASE_BYTES = 220 << 20
 
-#: Blocks in memory at once: one is processed, one is ready, one is being read.
-BLOCKS_AT_ONCE = 3
+#: Bytes for decoding per column, where a file is read: pages, buffers and batches.
+DECODING_BYTES = 2 << 20
 
-#: Bytes for decoding per column: buffers and batches of a column of a file.
-DECODING_BYTES = 4 << 20
+#: Bytes for decoding at most, whatever the number of threads, if one file does not need more.
+ALL_DECODING_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class Plan:
         )
 
 
-def plan_of(source: DataSource) -> Plan:
-    """Plan the passes over a source.
+def plan_of(source: DataSource, n_threads: int) -> Plan:
+    """Plan the passes over a source, by so many threads of one process.
 
     Examples
     --------
     >>> import numpy as np
     >>> from mixtura.source import as_source
-    >>> print(plan_of(as_source(np.ones((5000, 2)), block_rows=1024)))
+    >>> print(plan_of(as_source(np.ones((5000, 2)), block_rows=1024), 2))
     5000 rows, 2 columns; 5 blocks of 1024 rows; per pass 0 B read; peak memory 248 MB
     """
     known = source.n_rows is not None
@@ -78,12 +78,12 @@ def plan_of(source: DataSource) -> Plan:
     n_columns = source.n_features
     return Plan(
         source.n_streams, source.n_rows, n_columns, n_blocks, source.block_rows,
-        source.pass_bytes(), _peak(source.block_rows, n_columns),
+        source.pass_bytes(), _peak(source.block_rows, source, n_threads),
     )  # fmt: skip
 
 
-def block_rows_within(memory: int, n_columns: int) -> int:
-    """Rows per block so that a fit stays within so many bytes of memory.
+def block_rows_within(memory: int, source: DataSource, n_threads: int) -> int:
+    """Rows per block of a source so that a fit by some threads stays within bytes of memory.
 
     Raises
     ------
@@ -91,12 +91,23 @@ def block_rows_within(memory: int, n_columns: int) -> int:
         Even the smallest blocks need more.
     """
     rows = BLOCK_ROWS
-    while rows > LEAF_ROWS and _peak(rows, n_columns) > memory:
+    while rows > LEAF_ROWS and _peak(rows, source, n_threads) > memory:
         rows //= 2
-    if _peak(rows, n_columns) > memory:
-        least = readable(_peak(rows, n_columns))
+    if _peak(rows, source, n_threads) > memory:
+        least = readable(_peak(rows, source, n_threads))
         raise UsageError.argument("memory", readable(memory), f"{least} or more for these data")
     return rows
+
+
+def blocks_at_once(n_threads: int) -> int:
+    """Blocks that are read or worked on at the same time: one is read ahead of a single thread."""
+    return max(2, n_threads)
+
+
+def readers_at_once(n_columns: int, n_threads: int) -> int:
+    """Places in the files that are read at the same time: fewer where columns are many."""
+    most = ALL_DECODING_BYTES // _decoding(n_columns)
+    return max(1, min(blocks_at_once(n_threads), most))
 
 
 def readable(n_bytes: float) -> str:
@@ -114,7 +125,14 @@ def readable(n_bytes: float) -> str:
     return f"{n_bytes:.3g} {unit}"
 
 
-def _peak(block_rows: int, n_columns: int) -> int:
-    # weights and labels are counted as two more columns
+def _decoding(n_columns: int) -> int:
+    return DECODING_BYTES * (n_columns + 2)  # weights and labels are counted as two more columns
+
+
+def _peak(block_rows: int, source: DataSource, n_threads: int) -> int:
+    n_columns = source.n_features
+    n_readers = readers_at_once(n_columns, n_threads)
+    # one block more is about to be let go
+    n_blocks = blocks_at_once(n_threads) + 1 + n_readers * source.blocks_kept
     block = 8 * block_rows * (n_columns + 2)
-    return BASE_BYTES + BLOCKS_AT_ONCE * block + DECODING_BYTES * (n_columns + 2)
+    return BASE_BYTES + n_blocks * block + n_readers * _decoding(n_columns)
