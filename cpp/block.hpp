@@ -18,23 +18,29 @@ constexpr double negligible = -lost_bits;
 // on, it is at hand when its turn comes.
 struct Upcoming {
     const char* first = nullptr;
-    Index n_bytes = 0;
+    Index n_bytes = 0;  // of each stretch
+    Index n_stretches = 1, stride = 0;
     // Part i of n; lines of 64 bytes.
     MIXTURA_INLINE void prefetch(Index i, Index n) const {
         const Index begin = n_bytes * i / n, end = n_bytes * (i + 1) / n;
-        for (Index at = begin; at < end; at += 64) prefetch_line(first + at);
+        const char* stretch = first;
+        for (Index j = 0; j < n_stretches; ++j, stretch += stride) {
+            for (Index at = begin; at < end; at += 64) prefetch_line(stretch + at);
+        }
     }
 };
 
-// The rows behind `span`, as many again, where they lie close together.
+// The rows behind `span`, as many again, where they or their columns lie close together.
 inline Upcoming after(const Matrix& x, Span span) {
     const Index first = span.first + span.count, left = x.n_rows - first;
     const Index element = x.single_precision ? sizeof(float) : sizeof(double);
-    const Index row_size = x.n_columns * element;
+    const Index row_size = x.n_columns * element, count = span.count < left ? span.count : left;
+    const char* begin = x.data + first * x.row_stride;
+    if (x.row_stride == element) return {begin, count * element, x.n_columns, x.column_stride};
     if (x.column_stride != element || x.row_stride < row_size || x.row_stride > 2 * row_size) {
         return {};
     }
-    return {x.data + first * x.row_stride, (span.count < left ? span.count : left) * x.row_stride};
+    return {begin, count * x.row_stride};
 }
 
 // The arrays of one block, and of the chunk it belongs to.

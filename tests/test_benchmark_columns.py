@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from scipy import stats
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from benchmarks import worker
 from benchmarks.columns import (
     COLUMN_CASES,
@@ -19,6 +12,7 @@ from benchmarks.columns import (
     column_log_likelihood,
 )
 from benchmarks.peers import PEERS
+from scipy import stats
 
 
 def densities(x, kind, p):

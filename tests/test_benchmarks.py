@@ -6,23 +6,18 @@ No test looks at a time.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import runner, table, worker
+from benchmarks.__main__ import main
+from benchmarks.cases import CASES, FOLDS, Parameters, Question, folds
+from benchmarks.likelihood import log_likelihood
+from benchmarks.peers import PEERS
 from scipy.stats import multivariate_normal
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import runner, table, worker  # noqa: E402
-from benchmarks.__main__ import main  # noqa: E402
-from benchmarks.cases import CASES, FOLDS, Parameters, Question, folds  # noqa: E402
-from benchmarks.likelihood import log_likelihood  # noqa: E402
-from benchmarks.peers import PEERS  # noqa: E402
 
 MAIN = [case.name for case in CASES.values() if case.group == "main"]
 N_ITER = 3

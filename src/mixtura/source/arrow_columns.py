@@ -12,9 +12,6 @@ from mixtura.source.paths import ArrowObject, pyarrow
 
 Batch = Any  # of records, from pyarrow
 
-_COPIED_NUMBERS = 1 << 15  # 256 kB: rows stay in a memory cache until all their columns are there
-_FEWEST_ROWS = 512
-
 
 class Columns(NamedTuple):
     """Numbers of a batch, column by column."""
@@ -25,12 +22,9 @@ class Columns(NamedTuple):
 
     def copy(self, start: int, block: Block) -> None:
         """Copy the rows from `start` on to where the rows of a block belong."""
-        step = max(_FEWEST_ROWS, _COPIED_NUMBERS // len(self.features))
-        for at in range(0, block.n_rows, step):
-            some = block.X[at : at + step]
-            for j, column in enumerate(self.features):
-                some[:, j] = column[start + at : start + at + len(some)]
         rows = slice(start, start + block.n_rows)
+        for j, column in enumerate(self.features):
+            block.X[:, j] = column[rows]
         if self.w is not None and block.w is not None:
             block.w[:] = self.w[rows]
         if self.labels is not None and block.labels is not None:

@@ -305,15 +305,15 @@ class FilePart(Part):
 
     @property
     def _shape(self) -> tuple[int, int]:
-        """Rows of a block, as far as there may be so many, and columns."""
+        """Columns, and rows of a block as far as there may be so many."""
         n = self.block_rows if self.rows is None else min(self.block_rows, len(self.rows))
-        return n, len(self.features)
+        return len(self.features), n
 
     def _empty(self, rooms: Rooms) -> Block:
-        """Room for the rows of a block."""
-        n, _ = self._shape
+        """Room for the rows of a block, column by column: that is how they come."""
+        _, n = self._shape
         return Block(
-            rooms.take(),
+            rooms.take().T,
             None if self.weight is None else np.empty(n),
             0,
             None if self.label is None else np.empty(n, dtype=np.int32),
