@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "aitken.hpp"
 #include "hierarchy.hpp"
 #include "partition.hpp"
 #include "run_arguments.hpp"

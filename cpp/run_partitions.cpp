@@ -112,9 +112,21 @@ void sum_certainty(const Densities& at, const RunRows& rows, Index K, double* su
     }
 }
 
-double seconds_of(const RunRules& rules, Index n_components, Index n_rows) {
-    const Shape shape{Geometry::dense, n_components, rules.n_features};
-    return 3 * estimated_seconds(shape, n_rows + 100);
+// Calls work(worker, run) for every run, on several threads, each with a worker of its own.
+template <class Run, class Make, class Work>
+void each_run(const RunRules& rules, const RunRows& rows, const Run* runs, Index n_runs,
+              const Execution& how, Make make, Work work) {
+    double seconds = 0;
+    for (Index j = 0; j < n_runs; ++j) {
+        const Shape shape{Geometry::dense, runs[j].n_components, rules.n_features};
+        seconds += 3 * estimated_seconds(shape, rows.views->x.n_rows + 100);
+    }
+    Team team(how, useful_threads(how.n_threads, n_runs, seconds));
+    std::atomic<Index> next{0};
+    team.run([&](Watch* watch) {
+        auto worker = make();
+        for (Index j; (j = next.fetch_add(1)) < n_runs && !team.stopped(watch);) work(worker, runs[j]);
+    });
 }
 
 }  // namespace
@@ -122,33 +134,19 @@ double seconds_of(const RunRules& rules, Index n_components, Index n_rows) {
 void partitions_of_runs(const RunRules& rules, const RunRows& rows, const double* z, Index n_space,
                         std::uint64_t seed, const TellingRun* runs, Index n_runs,
                         const Execution& how) {
-    double seconds = 0;
-    for (Index j = 0; j < n_runs; ++j) {
-        seconds += seconds_of(rules, runs[j].n_components, rows.views->x.n_rows);
-    }
-    Team team(how, useful_threads(how.n_threads, n_runs, seconds));
-    std::atomic<Index> next{0};
-    team.run([&](Watch* watch) {
-        Teller teller(rules, rows, z, n_space, seed, *how.variant);
-        for (Index j; (j = next.fetch_add(1)) < n_runs && !team.stopped(watch);) teller.tell(runs[j]);
-    });
+    each_run(rules, rows, runs, n_runs, how,
+             [&] { return Teller(rules, rows, z, n_space, seed, *how.variant); },
+             [](Teller& teller, const TellingRun& run) { teller.tell(run); });
 }
 
 void certainty_of_runs(const RunRules& rules, const RunRows& rows, const CertainRun* runs,
                        Index n_runs, const Execution& how) {
-    double seconds = 0;
-    for (Index j = 0; j < n_runs; ++j) {
-        seconds += seconds_of(rules, runs[j].n_components, rows.views->x.n_rows);
-    }
-    Team team(how, useful_threads(how.n_threads, n_runs, seconds));
-    std::atomic<Index> next{0};
-    team.run([&](Watch* watch) {
-        Densities densities(rules, rows, *how.variant);
-        for (Index j; (j = next.fetch_add(1)) < n_runs && !team.stopped(watch);) {
-            densities.take(runs[j].family, runs[j].n_components, runs[j].record);
-            sum_certainty(densities, rows, runs[j].n_components, runs[j].sums);
-        }
-    });
+    each_run(rules, rows, runs, n_runs, how,
+             [&] { return Densities(rules, rows, *how.variant); },
+             [&](Densities& densities, const CertainRun& run) {
+                 densities.take(run.family, run.n_components, run.record);
+                 sum_certainty(densities, rows, run.n_components, run.sums);
+             });
 }
 
 }  // namespace mixtura

@@ -5,10 +5,14 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <vector>
 
+#include "aitken.hpp"
 #include "group_moments.hpp"
+#include "row_sums.hpp"
 #include "run_room.hpp"
+#include "run_units.hpp"
 #include "safeguards.hpp"
 #include "subset.hpp"
 #include "team.hpp"
@@ -20,9 +24,6 @@ namespace {
 // A fall of the objective by more than this fraction is more than rounding.
 constexpr double rounding = 1e-10;
 
-// Rows after which a thread asks whether to go on.
-constexpr Index rows_between_questions = 8192;
-
 // Steps that gain no more than so many nats may be made longer.
 constexpr double crawling = 0.5;
 
@@ -32,33 +33,11 @@ constexpr int values_after_jump = 5;
 // From so many steps on, every second one, a run is asked whether it may reach its goal.
 constexpr std::int32_t first_look = 4;
 
-// Stop when the gain that successive gains project is below tol nats per unit of weight (Aitken
-// 1926; Boehning et al. 1994). The same rule as that of runs from Python.
-class Aitken {
-  public:
-    explicit Aitken(double tol, int least = 3) : tol_(tol), least_(least) {}
-    bool met(double value, double mass) {
-        const double gain = value - last_, before = gain_;
-        gain_ = gain;
-        last_ = value;
-        if (++n_ < least_) return false;
-        if (std::abs(gain) <= 4 * std::numeric_limits<double>::epsilon() * std::abs(value)) return true;
-        if (std::max(std::abs(gain), std::abs(before)) <= negligible_gain * tol_ * mass) return true;
-        if (!(gain > 0 && gain < before)) return false;
-        const double ratio = gain / before;
-        return gain * std::max(ratio / (1 - ratio), 1e-2) <= tol_ * mass;
-    }
-
-  private:
-    double tol_, last_ = 0, gain_ = 0;
-    int least_, n_ = 0;
-};
-
 // Does jobs, one after the other; one per thread.
 class Runner {
   public:
     Runner(const RunRules& rules, const RunRows& rows, const Variant& variant, Team& team, Watch* watch)
-        : rules_(rules), rows_(rows), variant_(variant), team_(team), watch_(watch),
+        : rules_(rules), rows_(rows), variant_(variant), sums_(team, watch),
           rooms_(rules.n_features, variant) {
         for (Index v = 0; v < rows.n_views; ++v) {
             subsets_.emplace_back(rows.views[v].x, rows.weights, rows.folds);
@@ -110,73 +89,59 @@ class Runner {
     MixtureArrays<double> now() { return room_->parts(*now_); }
 
     bool iterate(const RunJob& job) {
-        Aitken aitken(rules_.tol);
-        const double goal = goal_of(job);
+        aitken_ = Aitken(rules_.tol);
         trace_.clear();
         n_steps_ = 0;
-        bool jumped = false;
-        double cycle_value = -std::numeric_limits<double>::infinity();
+        jumped_ = false;
+        cycle_value_ = -std::numeric_limits<double>::infinity();
         room_->extrapolation.forget();
+        const double goal = goal_of(job);
         for (;; ++n_steps_) {
-            bool cycle_ended = false;
             if (!expect()) return false;
-            const double* scalars = room_->leaf.get() + room_->shape.scalars_at();
-            double value = scalars[0];
-            const double mass = scalars[2];
-            if (jumped) {
-                jumped = false;
-                const bool good = value >= trace_.back();
-                room_->extrapolation.judge(good);
-                if (!good) {
-                    go_back();
-                    if (n_steps_ >= rules_.max_iter || !maximise(now().means, now().covariances)) {
-                        put(job, RunStatus::max_iter);
-                        return true;
-                    }
-                    continue;
-                }
-                // Gains that follow are those of other directions: Aitken must see more of them, and
-                // a run has ended when all of a cycle brought no more.
-                aitken = Aitken(rules_.tol, values_after_jump);
-                cycle_ended = value - cycle_value <= rules_.tol * mass;
-                cycle_value = value;
-            }
-            const double fall = n_steps_ > 0 ? trace_.back() - value : 0.0;
-            if (n_steps_ > 0 && fall > rounding * std::abs(trace_.back())) {
-                std::swap(now_, other_);
-                const bool at_end = fall <= rules_.tol * mass;
-                --n_steps_;
-                put(job, at_end ? RunStatus::converged : RunStatus::fell);
-                return true;
-            }
-            trace_.push_back(value);
-            const bool converged = aitken.met(value, mass) || cycle_ended;
-            if (converged || n_steps_ >= rules_.max_iter) {
-                put(job, converged ? RunStatus::converged : RunStatus::max_iter);
-                return true;
-            }
-            if (is_behind(goal)) {
-                put(job, RunStatus::behind);
-                return true;
-            }
-            if (has_empty_component()) {
-                put(job, RunStatus::degenerate);
-                return true;
-            }
-            if (rules_.accelerate && crawls() && jump()) {
-                jumped = true;
-                continue;
-            }
-            if (!maximise(now().means, now().covariances)) {
-                put(job, RunStatus::degenerate);
-                return true;
-            }
-            if (!is_regular()) {
-                std::swap(now_, other_);
-                put(job, RunStatus::degenerate);
-                return true;
-            }
+            const bool is_back = jumped_ && !is_good_jump();
+            std::optional<RunStatus> end;
+            if (!is_back) end = look(goal);
+            if (!end) end = step(!is_back);
+            if (!end) continue;
+            put(job, *end);
+            return true;
         }
+    }
+
+    // Whether the run ends with the mixture whose statistics are in the leaf, or with the one before.
+    std::optional<RunStatus> look(double goal) {
+        const double* scalars = room_->leaf.get() + room_->shape.scalars_at();
+        const double value = scalars[0], mass = scalars[2];
+        const double fall = n_steps_ > 0 ? trace_.back() - value : 0.0;
+        if (n_steps_ > 0 && fall > rounding * std::abs(trace_.back())) {
+            std::swap(now_, other_);
+            --n_steps_;
+            return fall <= rules_.tol * mass ? RunStatus::converged : RunStatus::fell;
+        }
+        trace_.push_back(value);
+        bool converged = aitken_.met(value, mass);
+        if (jumped_) {  // a run has ended, too, when all of a cycle brought no more
+            converged = value - cycle_value_ <= rules_.tol * mass;
+            cycle_value_ = value;
+            jumped_ = false;
+        }
+        if (converged) return RunStatus::converged;
+        if (is_behind(goal)) return RunStatus::behind;
+        if (has_empty_component()) return RunStatus::degenerate;
+        return std::nullopt;
+    }
+
+    // The next mixture; a status where there is none.
+    std::optional<RunStatus> step(bool may_jump) {
+        if (n_steps_ >= rules_.max_iter) return RunStatus::max_iter;
+        if (may_jump && rules_.accelerate && crawls() && jump()) {
+            jumped_ = true;
+            return std::nullopt;
+        }
+        if (!maximise(now().means, now().covariances)) return RunStatus::degenerate;
+        if (is_regular()) return std::nullopt;
+        std::swap(now_, other_);
+        return RunStatus::degenerate;
     }
 
     // ---- longer steps ----
@@ -206,6 +171,21 @@ class Runner {
         room.extrapolation.judge(false);
         go_back();
         return false;
+    }
+
+    // False where it lowered the likelihood; then all is as it was before.
+    bool is_good_jump() {
+        const double value = room_->leaf[room_->shape.scalars_at()];
+        const bool good = value >= trace_.back();
+        room_->extrapolation.judge(good);
+        if (good) {
+            // gains that follow are those of other directions: Aitken must see more of them
+            aitken_ = Aitken(rules_.tol, values_after_jump);
+        } else {
+            jumped_ = false;
+            go_back();
+        }
+        return good;
     }
 
     void go_back() {
@@ -241,7 +221,7 @@ class Runner {
         const MixtureArrays<double> at = now();
         for (Index k = 0; k < K; ++k) room.log_weights[k] = std::log(at.weights[k]);
         room.plan.set({room.shape, room.log_weights.get(), at.means, at.factors, room.n_covariances});
-        return reduce([&](Span span, double* leaf) {
+        return sums_.reduce(room, subset_->rows().x.n_rows, [&](Span span, double* leaf) {
             variant_.em_chunk(room.plan.plan(), subset_->rows(), span, room.scratch.get(), leaf);
         });
     }
@@ -280,36 +260,6 @@ class Runner {
         return true;
     }
 
-    // Sums leaves of all chunks into the leaf, in the tree of a single pass.
-    template <class Fill>
-    bool reduce(Fill fill) {
-        Room& room = *room_;
-        const Index n_rows = subset_->rows().x.n_rows;
-        const Index n_chunks = (n_rows + chunk_rows - 1) / chunk_rows;
-        for (Index chunk = 0; chunk < n_chunks; ++chunk) {
-            const Span span{chunk * chunk_rows, std::min(chunk_rows, n_rows - chunk * chunk_rows)};
-            if (must_stop(span.count)) return false;
-            if (n_chunks == 1) {
-                fill(span, room.leaf.get());
-                return true;
-            }
-            Buffer leaf = room.tree.take_buffer();
-            fill(span, leaf.get());
-            room.tree.add(0, chunk, std::move(leaf));
-        }
-        Buffer all = room.tree.collapse();
-        std::copy(all.get(), all.get() + room.shape.leaf_size(), room.leaf.get());
-        room.tree.recycle(std::move(all));
-        return true;
-    }
-
-    bool must_stop(Index n_rows) {
-        rows_since_question_ += n_rows;
-        if (rows_since_question_ < rows_between_questions) return false;
-        rows_since_question_ = 0;
-        return team_.stopped(watch_);
-    }
-
     // ---- how a run begins ----
 
     // Moments of the job's partition, unless they are here; false when stopped.
@@ -344,7 +294,7 @@ class Runner {
         one_hot_.resize(static_cast<std::size_t>(chunk_rows * K));
         const Matrix groups{reinterpret_cast<const char*>(one_hot_.data()), chunk_rows, K, K * step,
                             step, false};
-        const bool done = reduce([&](Span span, double* out) {
+        const bool done = sums_.reduce(*room_, subset_->rows().x.n_rows, [&](Span span, double* out) {
             std::fill_n(one_hot_.begin(), span.count * K, 0.0);
             for (Index n = 0; n < span.count; ++n) {
                 const std::int32_t label = labels[subset_->original(span.first + n)];
@@ -425,8 +375,7 @@ class Runner {
     const RunRules& rules_;
     const RunRows& rows_;
     const Variant& variant_;
-    Team& team_;
-    Watch* watch_;
+    RowSums sums_;
     Rooms rooms_;
     std::vector<Subset> subsets_;         // of each view
     std::vector<FloorTest> floor_tests_;  // of each family
@@ -434,41 +383,16 @@ class Runner {
     GroupMoments moments_;
     std::vector<double> one_hot_, trace_;    // trace: the objective before and after each M step
     std::vector<const RunJob*> reached_;     // runs of this unit that ended
-    Index rows_since_question_ = 0;
     // of the present job
+    Aitken aitken_{0};
     std::int32_t n_steps_ = 0;  // M steps
+    bool jumped_ = false;       // the last step was a longer one
+    double cycle_value_ = 0;    // the objective after the last longer step
     Index family_ = 0, view_ = 0;
     Subset* subset_ = nullptr;
     Room* room_ = nullptr;
     Buffer *now_ = nullptr, *other_ = nullptr;  // records
 };
-
-// Jobs of one unit, and how long they may take.
-struct Unit {
-    const RunJob *first, *last;
-    double work = 0;
-};
-
-std::vector<Unit> units_of(const RunRules& rules, const RunJob* jobs, Index n_jobs, Index n_rows) {
-    std::vector<Unit> units;
-    for (const RunJob* job = jobs; job != jobs + n_jobs; ++job) {
-        if (units.empty() || units.back().first->unit != job->unit) units.push_back({job, job});
-        Unit& unit = units.back();
-        unit.last = job + 1;
-        const Shape shape{rules.families[job->family].shape->geometry, job->n_components,
-                          rules.n_features};
-        unit.work += (1 + std::min(rules.max_iter, 50)) * estimated_seconds(shape, n_rows + 100);
-    }
-    return units;
-}
-
-// Longest first, so that no thread is left with a long one at the end; then by fold, so that a
-// thread keeps its copy of the rows.
-void put_in_order(std::vector<Unit>& units) {
-    std::stable_sort(units.begin(), units.end(), [](const Unit& a, const Unit& b) {
-        return a.work != b.work ? a.work > b.work : a.first->fold < b.first->fold;
-    });
-}
 
 }  // namespace
 

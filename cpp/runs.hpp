@@ -10,9 +10,6 @@
 
 namespace mixtura {
 
-// Two gains in a row below this fraction of the tolerance end a run, whatever their sign.
-constexpr double negligible_gain = 1e-4;
-
 // The rows in units that some of the families share.
 struct RunView {
     Matrix x;
