@@ -302,15 +302,21 @@ def test_only_runs_of_the_same_family_size_and_fold_are_rivals():
     assert BEHIND not in raced([0, 2], [0, 0], folds=[0, 1]).status
     assert BEHIND not in raced([0, 2], [0, 0], folds=[-1, 1]).status
     assert raced([0, 2], [0, 0], folds=[3, 3]).status.tolist() == [CONVERGED, BEHIND]
+
+
+def test_other_sizes_are_no_rivals():
+    """Two components stay far behind four, and are not asked to reach them."""
     X, runs = rivals()
-    family = runs.runner.families[0]
-    one = family.runner().from_partitions(
-        X, None, np.zeros((1, len(X)), dtype=np.int32), np.ones(1, dtype=np.int32), Limits(0), 1
+    labels = np.random.default_rng(0).integers(0, 2, (1, len(X))).astype(np.int32)
+    two = runs.runner.from_partitions(
+        X, None, labels, np.full(1, 2, dtype=np.int32), Limits(0), 1, all_pairs(1, 1)
     )
-    both = Runs.joined([runs.take([0]), one])
     ended = runs.runner.onward(
-        both, X, None, Limits(50, 1e-8, trust=0.0), 1, units=np.zeros(2, dtype=np.int32)
-    )
+        Runs.joined([runs.take([0]), two]), X, None, Limits(50, 1e-8, trust=0.0), 1,
+        units=np.zeros(2, dtype=np.int32),
+    )  # fmt: skip
+    assert ended.n_iter[1] > 4
+    assert ended.objective[1] < ended.objective[0] - 10
     assert BEHIND not in ended.status
 
 
