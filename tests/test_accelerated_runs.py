@@ -78,7 +78,7 @@ def test_the_optimum_of_plain_em_is_found(shape, kind, seed):
     assert fast.status[0] == CONVERGED
     assert fast.objective[0] == pytest.approx(truth.objective[0], abs=20 * TOL * mass)
     assert fast.objective[0] >= runs.objective[0] or kind == "fold"
-    assert fast.n_iter[0] <= plain.n_iter[0] + LOOKS
+    assert fast.n_iter[0] <= plain.n_iter[0] + 2 * LOOKS
     closer = both_ways(runs, X, w, Limits(3000, 1e-3 * TOL), folds)[1]
     assert closer.objective[0] == pytest.approx(truth.objective[0], abs=0.1 * TOL * mass)
 
@@ -185,7 +185,7 @@ def test_irises_from_random_starts(shape):
     plain, fast = both_ways(runs, X, limits=Limits(5000, TOL))
     slack = TOL * len(X)
     assert FELL not in fast.status
-    assert (fast.n_iter <= plain.n_iter + 10).all()
+    assert (fast.n_iter <= 1.5 * plain.n_iter + 4 * LOOKS).all()
     assert fast.n_iter.sum() < plain.n_iter.sum()
     met = 0
     for j in np.flatnonzero(plain.ended & fast.ended):

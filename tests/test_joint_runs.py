@@ -5,55 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixtura import Local, Mixture, _kernel, as_source
+from mixtura import Mixture
 from mixtura.crossval import fold_of_rows
-from mixtura.families import Gaussian
-from mixtura.families.runs import BEHIND, CONVERGED, MAX_ITER, Folds, Limits, Pairs, Runs
-from mixtura.prepare import prepare
+from mixtura.families.runs import BEHIND, CONVERGED, Folds, Limits, Pairs, Runs
 from tests.cases import SHAPES
-from tests.kernel_reference import GEOMETRIES, assert_same_bits, make_model, make_rows
+from tests.joint_runs import all_pairs, assert_same_runs, blobs, groups, ready, together
 
 NOTHING = -np.inf
-
-
-def blobs(seed, n_rows=150, d=2, apart=4.0):
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 3, n_rows)
-    return rng.normal(size=(n_rows, d)) + apart * rng.normal(size=(3, d))[labels]
-
-
-def ready(X, shapes=SHAPES, w=None):
-    """Families as a fit would use them."""
-    source = as_source(X, weights=w)
-    return [prepare(Gaussian(X.shape[1], shape), source, 1, Local(1))[0] for shape in shapes]
-
-
-def together(families):
-    first, *others = [family.runner() for family in families]
-    return first.joined(others)
-
-
-def groups(X, sizes, key=0):
-    """One partition by k-means for each size."""
-    sizes = np.array(sizes, dtype=np.int32)
-    zero = np.zeros(len(sizes), dtype=np.int32)
-    keys = np.arange(len(sizes)) + key
-    return _kernel.partitions(np.ascontiguousarray(X), None, sizes, zero, keys, 1), sizes
-
-
-def all_pairs(n_partitions, n_families):
-    """Every family from every partition; those of a partition stand together."""
-    places = np.arange(n_partitions * n_families, dtype=np.int32)
-    return Pairs(places // n_families, places % n_families)
-
-
-def assert_same_runs(a, b, **tolerance):
-    """The bits of both, or numbers within the tolerance."""
-    compare = np.testing.assert_allclose if tolerance else np.testing.assert_array_equal
-    for name in ("objective", "records"):
-        compare(getattr(a, name), getattr(b, name), **tolerance)
-    for name in ("status", "n_iter", "n_boundary", "sizes"):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
 def of_family(runs, f):
@@ -344,54 +302,3 @@ def test_a_run_on_a_bound_is_no_goal():
     assert runs.n_boundary.tolist() == [1, 0]
     assert runs.objective[0] > runs.objective[1]
     assert BEHIND not in runs.status
-
-
-# -- rows from anywhere in memory --------------------------------------------------
-
-
-def layouts(X):
-    """The same rows, laid out in many ways."""
-    n, d = X.shape
-    wide, tall = np.full((n, 2 * d + 1), np.nan), np.full((d + 3, n + 5), np.nan)
-    wide[:, 1::2], tall[2 : d + 2, 3 : n + 3] = X, X.T
-    return {
-        "columns": np.asfortranarray(X),
-        "columns apart": tall[2 : d + 2, 3 : n + 3].T,
-        "columns backwards": np.asfortranarray(X[:, ::-1])[:, ::-1],
-        "every second column": wide[:, 1::2],
-        "every second row": np.repeat(X, 2, axis=0)[::2],
-        "backwards": X[::-1].copy()[::-1],
-        "columns of single precision": np.asfortranarray(X.astype(np.float32)),
-    }
-
-
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 63, 64, 65, 130, 1030])
-@pytest.mark.parametrize("d", [1, 2, 3, 5, 9])
-def test_layout_of_few_rows_changes_no_bit_of_a_pass(variant, n, d):
-    rng = np.random.default_rng([n, d])
-    w = rng.uniform(0.0, 2.0, n)
-    for geometry in GEOMETRIES:
-        model = make_model(rng, geometry, 2, d)
-        X = make_rows(rng, model, n).astype(np.float32).astype(float)
-        expected = _kernel.em_pass(X, w, None, *model.arguments(), 1)
-        for rows in layouts(X).values():
-            assert_same_bits(_kernel.em_pass(rows, w, None, *model.arguments(), 1), expected)
-
-
-@pytest.mark.parametrize("n_rows", [150, 1100, 35_000])
-def test_layout_of_rows_changes_no_bit_of_a_run(n_rows):
-    """The last are too many to be copied."""
-    X = blobs(13, n_rows=n_rows).astype(np.float32).astype(float)
-    w = np.random.default_rng(0).uniform(0.1, 2.0, n_rows)
-    runner, (labels, sizes) = together(ready(X, ("VVV", "EEE", "VVI", "VII"))), groups(X, [3])
-    folds = Folds(fold_of_rows(n_rows, 4, 0), np.array([-1, 0, 3, -1], dtype=np.int32))
-
-    def results(rows):
-        first = runner.from_partitions(rows, w, labels, sizes, Limits(2), 1, all_pairs(1, 4))
-        return first, runner.onward(first, rows, w, Limits(2), 1, folds)
-
-    truth = results(X)
-    for rows in layouts(X).values():
-        for a, b in zip(results(rows), truth, strict=True):
-            assert_same_runs(a, b)
-    assert (truth[1].status == MAX_ITER).all()
