@@ -62,19 +62,19 @@ def test_layout_of_rows_changes_no_bit_of_a_run(n_rows):
 
 @pytest.mark.parametrize("n_rows", [1100, 35_000])
 def test_labels_are_those_of_the_rows_whatever_fold_is_left_out(n_rows):
-    """Runs from one partition that leave out a fold, none, and another one, and none again."""
+    """Runs from one partition that leave out a fold, none, another one: those of the rest alone."""
     X = blobs(14, n_rows=n_rows)
     labels, folds = groups(X, [3])[0], fold_of_rows(n_rows, 4, 0)
 
-    def run(left_out):
-        left_out = np.array(left_out, dtype=np.int32)
-        zero = np.zeros_like(left_out)
+    def run(rows, own, folds=None, left_out=None):
+        zero = np.zeros(1 if left_out is None else len(left_out), dtype=np.int32)
         return _kernel.em_runs(
-            [X], X.mean(axis=0)[None], None, folds, [("VVV", 0, None)], zero, zero + 3, zero,
-            left_out, None, labels, zero, None, 1, 0.0, 9, np.inf, 1.0, False, 1,
-        )  # fmt: skip
+            [rows], X.mean(axis=0)[None], None, folds, [("VVV", 0, None)], zero, zero + 3, zero,
+            left_out, None, own, zero, None, 1, 0.0, 9, np.inf, 1.0, False, 1,
+        )[1]  # fmt: skip
 
-    order = [0, -1, 3, -1, 0]
-    values = run(order)[1]
+    order = np.array([0, -1, 3, -1, 0], dtype=np.int32)
+    values = run(X, labels, folds, order)
     for fold, objective in zip(order, values, strict=True):
-        assert run([fold])[1][0] == objective
+        kept = folds != fold
+        assert run(X[kept], np.ascontiguousarray(labels[:, kept]))[0] == objective
