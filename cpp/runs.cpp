@@ -129,10 +129,11 @@ class Runner {
                 room_->extrapolation.judge(good);
                 if (!good) {
                     go_back();
-                    if (n_steps_ >= rules_.max_iter || !maximise(now().means, now().covariances)) {
+                    if (n_steps_ >= rules_.max_iter) {
                         put(job, RunStatus::max_iter);
                         return true;
                     }
+                    if (!advance(job)) return true;
                     continue;
                 }
                 // Gains that follow are those of other directions: Aitken must see more of them, and
@@ -167,16 +168,18 @@ class Runner {
                 jumped = true;
                 continue;
             }
-            if (!maximise(now().means, now().covariances)) {
-                put(job, RunStatus::degenerate);
-                return true;
-            }
-            if (!is_regular()) {
-                std::swap(now_, other_);
-                put(job, RunStatus::degenerate);
-                return true;
-            }
+            if (!advance(job)) return true;
         }
+    }
+
+    // The M step of EM; false where it leads to nothing regular, which ends the run.
+    bool advance(const RunJob& job) {
+        if (maximise(now().means, now().covariances)) {
+            if (is_regular()) return true;
+            std::swap(now_, other_);
+        }
+        put(job, RunStatus::degenerate);
+        return false;
     }
 
     // ---- longer steps ----

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mixtura import Local, Mixture, as_source, em_steps
 from mixtura.crossval import fold_of_rows
 from mixtura.families import Gaussian
-from mixtura.families.runs import CONVERGED, FELL, MAX_ITER, Folds, Limits
+from mixtura.families.runs import CONVERGED, DEGENERATE, FELL, MAX_ITER, Folds, Limits
 from mixtura.prepare import prepare
 from tests import reference
 from tests.cases import SHAPES
@@ -168,6 +170,23 @@ def test_whole_weights_are_repetitions():
     rows = np.repeat(X, w, axis=0)
     b = both_ways(begun(rows, "VVV", np.repeat(labels, w)), rows)[1]
     assert a.objective[0] == pytest.approx(b.objective[0], abs=2 * TOL * w.sum())
+
+
+@pytest.mark.parametrize("seed", [4, 6, 12, 25])
+def test_a_singular_step_after_a_longer_one_that_failed_ends_its_run_only(seed):
+    """Without a floor, with five rows nearly in one place: as degenerate as in plain EM."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(30, 2))
+    X = np.concatenate([X, rng.normal(size=2) + 1e-3 * rng.normal(size=(5, 2))])
+    runner = replace(ready(X, "EVV"), floor=None).runner()
+    labels, sizes = rng.integers(0, 5, (30, 35)).astype(np.int32), np.full(30, 5, dtype=np.int32)
+    runs = runner.from_partitions(X, None, labels, sizes, Limits(0), 1)
+    runs = runs.take(np.flatnonzero(runs.ended))
+    ends = both_ways(runs, X, limits=Limits(3000, 1e-9))
+    for end in ends:
+        assert np.isfinite(end.records).all()
+        assert set(end.status) <= {CONVERGED, DEGENERATE}
+    assert DEGENERATE in ends[1].status
 
 
 # -- many starts -------------------------------------------------------------------
