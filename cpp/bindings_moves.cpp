@@ -92,6 +92,8 @@ nb::object told_apart_py(handle labels, handle n_groups, handle chosen, handle e
     const ArrayView labels_view(labels, "labels"), groups_view(n_groups, "n_groups");
     const ArrayView chosen_view(chosen, "chosen"), ends_view(ends, "ends");
     if (labels_view.n_dimensions() != 2) labels_view.refuse("must have 2 dimensions");
+    if (chosen_view.n_dimensions() != 1) chosen_view.refuse("must have 1 dimension");
+    if (ends_view.n_dimensions() != 1) ends_view.refuse("must have 1 dimension");
     const Index P = labels_view.size(0), n = labels_view.size(1);
     const Index count = chosen_view.size(0), n_lists = ends_view.size(0);
     auto* all = labels_view.contiguous<const std::int32_t>(Element::int32, "int32", {P, n});
@@ -106,6 +108,7 @@ nb::object told_apart_py(handle labels, handle n_groups, handle chosen, handle e
     for (Index i = 0; i < count; ++i) {
         if (list[i] < 0 || list[i] >= P) refuse("chosen must name rows of labels");
     }
+    if ((n_lists > 0 ? end[n_lists - 1] : 0) != count) refuse("ends must ascend up to the length of chosen");
     auto result = empty_array<bool>({std::size_t(count)});
     for (Index l = 0, first = 0; l < n_lists; first = end[l++]) {
         if (end[l] < first || end[l] > count) refuse("ends must ascend up to the length of chosen");

@@ -44,6 +44,7 @@ class Subset {
     void take(std::int32_t fold) {
         fold_ = fold;
         rows_ = {all_.x, all_.weights, nullptr};
+        place_.clear();
         if (fold >= 0 || all_.x.n_rows * all_.x.n_columns <= most_copied_numbers) copy_others();
         double positive = 0, mass = 0;
         for (Index n = 0; n < rows_.x.n_rows; ++n) {
@@ -55,7 +56,6 @@ class Subset {
     }
     void copy_others() {
         const Index d = all_.x.n_columns;
-        place_.clear();
         weights_.clear();
         for (Index n = 0; n < all_.x.n_rows; ++n) {
             if (fold_ >= 0 && folds_[n] == fold_) continue;

@@ -58,16 +58,17 @@ class Told(NamedTuple):
 class Book:
     """Different partitions, numbered as they come.
 
-    Groups have the names of their first rows, so that equal partitions have equal labels.
+    Groups have the names of their first rows, so that equal partitions have equal labels. One
+    that leaves a group empty differs from that into fewer groups.
     """
 
     labels: list[Ints] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
-    _places: dict[bytes, int] = field(default_factory=dict)
+    _places: dict[tuple[int, bytes], int] = field(default_factory=dict)
 
     def number(self, labels: Ints, size: int) -> int:
         """Number of a partition (n,) into so many groups."""
-        place = self._places.setdefault(labels.tobytes(), len(self.sizes))
+        place = self._places.setdefault((size, labels.tobytes()), len(self.sizes))
         if place == len(self.sizes):
             self.labels.append(labels)
             self.sizes.append(size)
