@@ -92,7 +92,7 @@ class Runner {
         aitken_ = Aitken(rules_.tol);
         trace_.clear();
         n_steps_ = 0;
-        jumped_ = false;
+        jumped_ = cycle_ended_ = false;
         cycle_value_ = -std::numeric_limits<double>::infinity();
         room_->extrapolation.forget();
         const double goal = goal_of(job);
@@ -118,12 +118,17 @@ class Runner {
             --n_steps_;
             return fall <= rules_.tol * mass ? RunStatus::converged : RunStatus::fell;
         }
+        const double gain = -fall;
         trace_.push_back(value);
         bool converged = aitken_.met(value, mass);
-        if (jumped_) {  // a run has ended, too, when all of a cycle brought no more
-            converged = value - cycle_value_ <= rules_.tol * mass;
+        if (jumped_) {
+            converged = jumped_ = false;
+            cycle_ended_ = value - cycle_value_ <= rules_.tol * mass;
             cycle_value_ = value;
-            jumped_ = false;
+        } else if (cycle_ended_) {
+            // all of a cycle brought no more, nor did the step after it, which corrects the longer one
+            converged = converged || gain <= rules_.tol * mass;
+            cycle_ended_ = false;
         }
         if (converged) return RunStatus::converged;
         if (is_behind(goal)) return RunStatus::behind;
@@ -387,6 +392,7 @@ class Runner {
     Aitken aitken_{0};
     std::int32_t n_steps_ = 0;  // M steps
     bool jumped_ = false;       // the last step was a longer one
+    bool cycle_ended_ = false;  // with it a cycle brought no more than the tolerance
     double cycle_value_ = 0;    // the objective after the last longer step
     Index family_ = 0, view_ = 0;
     Subset* subset_ = nullptr;
