@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "small_linalg.hpp"
 #include "team.hpp"
 
 namespace mixtura {
@@ -35,9 +36,11 @@ class Groups {
     double cost(Index i, Index j) {
         const double sum = weight_[i] + weight_[j];
         const double together = weight_[i] / sum * weight_[j];
-        for (Index a = 0; a < d_; ++a) shift_[a] = mean(i)[a] - mean(j)[a];
-        const double log_det = single_[i] && single_[j] ? log_det_of_two(sum, together)
-                                                        : log_det_of_joined(i, j, sum, together);
+        const double log_det = with_dimension(d_, [&](auto d) {
+            for (Index a = 0; a < d; ++a) shift_[a] = mean(i)[a] - mean(j)[a];
+            return single_[i] && single_[j] ? log_det_of_two(sum, together)
+                                            : log_det_of_joined(d, i, j, sum, together);
+        });
         return sum * log_det - term_[i] - term_[j];
     }
 
@@ -45,7 +48,7 @@ class Groups {
         const double sum = weight_[i] + weight_[j];
         const double together = weight_[i] / sum * weight_[j];
         for (Index a = 0; a < d_; ++a) shift_[a] = mean(i)[a] - mean(j)[a];
-        add_scatters(i, j, together, scatter(i));
+        add_scatters(d_, i, j, together, scatter(i));
         for (Index a = 0; a < d_; ++a) mean(i)[a] -= weight_[j] / sum * shift_[a];
         weight_[i] = sum;
         term_[i] += term_[j] + cost;
@@ -68,22 +71,25 @@ class Groups {
     }
 
     // Scatter about the joint mean, lower triangle by rows; the pseudo-scatter is there once.
-    void add_scatters(Index i, Index j, double together, double* out) {
+    template <class Dimension>
+    void add_scatters(Dimension d, Index i, Index j, double together, double* out) {
         const double *one = scatter(i), *other = scatter(j);
-        for (Index a = 0, at = 0; a < d_; ++a) {
+        for (Index a = 0, at = 0; a < d; ++a) {
             const double from = together * shift_[a];
             for (Index b = 0; b <= a; ++b, ++at) out[at] = one[at] + other[at] + from * shift_[b];
             out[at - 1] -= softness_;
         }
     }
 
-    // Of the joint scatter over its weight, by the decomposition L D L', row by row; row[b] holds L[a][b] D[b] until it is divided.
-    double log_det_of_joined(Index i, Index j, double sum_of_weights, double together) {
+    // Of the joint scatter over its weight, by the decomposition L D L', row by row; row[b] holds
+    // L[a][b] D[b] until it is divided.
+    template <class Dimension>
+    double log_det_of_joined(Dimension d, Index i, Index j, double sum_of_weights, double together) {
         double* row = work_.data();
-        add_scatters(i, j, together, row);
+        add_scatters(d, i, j, together, row);
         const double scale = 1 / sum_of_weights;
         double result = 0, product = 1;
-        for (Index a = 0; a < d_; row += ++a) {
+        for (Index a = 0; a < d; row += ++a) {
             const double* above = work_.data();
             double pivot = row[a];
             for (Index b = 0; b < a; above += ++b) {
@@ -98,8 +104,8 @@ class Groups {
             }
             pivot = std::max(pivot, softness_);  // it is at least that, but for rounding
             product *= pivot * scale;
-            if (a + 1 < d_) inverse_[a] = 1 / pivot;
-            if ((a + 1) % pivots_per_log == 0 || a + 1 == d_) {
+            if (a + 1 < d) inverse_[a] = 1 / pivot;
+            if ((a + 1) % pivots_per_log == 0 || a + 1 == d) {
                 result += std::log(product);
                 product = 1;
             }

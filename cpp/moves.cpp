@@ -116,8 +116,11 @@ void rename_groups(Index n_rows, Index n_groups, std::int32_t* labels) {
 }
 
 Index agreement(Index n_rows, Index n_groups, const std::int32_t* a, const std::int32_t* b) {
-    std::vector<std::int32_t> overlap(static_cast<std::size_t>(n_groups * n_groups));
-    for (Index n = 0; n < n_rows; ++n) ++overlap[a[n] * n_groups + b[n]];
+    // two counts of each pair, for every other row: adding to a number must wait for the one before
+    const Index n_pairs = n_groups * n_groups;
+    std::vector<std::int32_t> overlap(static_cast<std::size_t>(2 * n_pairs));
+    for (Index n = 0; n < n_rows; ++n) ++overlap[n % 2 * n_pairs + a[n] * n_groups + b[n]];
+    for (Index i = 0; i < n_pairs; ++i) overlap[i] += overlap[n_pairs + i];
     Index of_rows = 0, of_columns = 0;
     for (Index i = 0; i < n_groups; ++i) {
         std::int32_t in_row = 0, in_column = 0;

@@ -131,6 +131,7 @@ class Runner {
             cycle_ended_ = false;
         }
         if (converged) return RunStatus::converged;
+        if (n_steps_ >= rules_.max_iter) return RunStatus::max_iter;
         if (is_behind(goal)) return RunStatus::behind;
         if (has_empty_component()) return RunStatus::degenerate;
         return std::nullopt;
