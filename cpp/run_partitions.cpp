@@ -32,7 +32,7 @@ class Densities {
         const Rows rows{view.x, nullptr, nullptr};
         for (Index first = 0; first < view.x.n_rows; first += chunk_rows) {
             const Span span{first, std::min(chunk_rows, view.x.n_rows - first)};
-            variant_.score_chunk(room.plan.plan(), rows, span, room.scratch.get(),
+            variant_.score_chunk(room.plan.plan(), rows, span, rooms_.scratch(),
                                  {log_density.data(), responsibilities.data(), nullptr, nullptr});
         }
     }
@@ -104,7 +104,7 @@ void sum_certainty(const Densities& at, const RunRows& rows, Index K, double* su
         const double w = rows.weights ? rows.weights[n] : 1.0;
         double entropy = 0.0;
         for (Index k = 0; k < K; ++k) {
-            if (r[k] > 0.0 && r[k] < 1.0) entropy -= r[k] * std::log(r[k]);
+            if (r[k] > 1e-18 && r[k] < 1.0) entropy -= r[k] * std::log(r[k]);
         }
         sums[0] += w * at.log_density[n];
         sums[1] += w * std::log(*std::max_element(r, r + K));

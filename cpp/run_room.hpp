@@ -31,7 +31,7 @@ struct Room {
     Index n_covariances, covariance_numbers, record_numbers;
     PlanStorage plan;
     MergeTree tree;
-    Buffer scratch, leaf, log_weights, centres, first, second;
+    Buffer leaf, log_weights, centres, first, second;
     Extrapolation extrapolation;
     Buffer kept_leaf, kept_record;  // where a run was before it took a longer step
 
@@ -42,7 +42,6 @@ struct Room {
           record_numbers(K * (1 + d) + 2 * covariance_numbers),
           plan(shape, variant),
           tree(shape.leaf_size()),
-          scratch(make_buffer(variant.scratch_size(shape))),
           leaf(make_buffer(shape.leaf_size())),
           log_weights(make_buffer(K)),
           centres(make_buffer(K * d)),
@@ -58,7 +57,8 @@ struct Room {
     Index numbers() const { return 3 * record_numbers + 7 * shape.leaf_size(); }
 };
 
-// Rooms that are kept, as long as they are small.
+// Rooms that are kept, as long as they are small, and the memory of passes, which they share: it stays
+// in the caches.
 class Rooms {
   public:
     Rooms(Index d, const Variant& variant) : d_(d), variant_(variant) {}
@@ -74,15 +74,22 @@ class Rooms {
         }
         Room& made = rooms_.try_emplace(key, geometry, one_for_all, K, d_, variant_).first->second;
         numbers_ += made.numbers();
+        const Index needed = variant_.scratch_size(made.shape);
+        if (needed > scratch_numbers_) {
+            scratch_ = make_buffer(needed);
+            scratch_numbers_ = needed;
+        }
         return made;
     }
+    double* scratch() { return scratch_.get(); }
 
   private:
     static constexpr Index most_numbers = 1 << 20;  // 8 MB
     Index d_;
     const Variant& variant_;
     std::map<std::tuple<Geometry, bool, Index>, Room> rooms_;
-    Index numbers_ = 0;
+    Index numbers_ = 0, scratch_numbers_ = 0;
+    Buffer scratch_;
 };
 
 }  // namespace mixtura

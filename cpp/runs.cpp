@@ -228,7 +228,7 @@ class Runner {
         for (Index k = 0; k < K; ++k) room.log_weights[k] = std::log(at.weights[k]);
         room.plan.set({room.shape, room.log_weights.get(), at.means, at.factors, room.n_covariances});
         return sums_.reduce(room, subset_->rows().x.n_rows, [&](Span span, double* leaf) {
-            variant_.em_chunk(room.plan.plan(), subset_->rows(), span, room.scratch.get(), leaf);
+            variant_.em_chunk(room.plan.plan(), subset_->rows(), span, rooms_.scratch(), leaf);
         });
     }
 
@@ -310,7 +310,7 @@ class Runner {
             rows.x.data += span.first * rows.x.row_stride;
             rows.x.n_rows = span.count;
             if (rows.weights) rows.weights += span.first;
-            variant_.accumulate_chunk(plan, rows, groups, {0, span.count}, room_->scratch.get(), out);
+            variant_.accumulate_chunk(plan, rows, groups, {0, span.count}, rooms_.scratch(), out);
         });
         leaf = make_buffer(room_->shape.leaf_size());
         std::copy_n(room_->leaf.get(), room_->shape.leaf_size(), leaf.get());
