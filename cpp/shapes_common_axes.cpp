@@ -359,7 +359,9 @@ void solve(MStepProblem& p, double level, void* pointer) {
     } else {
         choose_start(state);
     }
-    state.descend(p.max_inner, false, goes_on ? kShare : 0.0);
+    const double loss = state.descend(p.max_inner, false, goes_on ? kShare : 0.0);
+    // the loss cannot tell angles apart whose squares are rounding; one sweep more does
+    if (!goes_on && !state.few() && std::isfinite(loss)) state.sweep(false);
     state.set_axes(state.axes);  // afresh: rounding of the turns does not reach the result
     state.update_variances();
     each_live(p, p.d, [&](Index k, double* scratch) {
