@@ -115,6 +115,10 @@ inline Bits operator+(Bits a, Bits b) {
     for (int i = 0; i < lanes; ++i) a.lane[i] += b.lane[i];
     return a;
 }
+inline Bits operator^(Bits a, Bits b) {
+    for (int i = 0; i < lanes; ++i) a.lane[i] ^= b.lane[i];
+    return a;
+}
 inline Bits operator-(Bits a, Bits b) {
     for (int i = 0; i < lanes; ++i) a.lane[i] -= b.lane[i];
     return a;
@@ -325,7 +329,7 @@ MIXTURA_INLINE Vec magnitude(Vec v) { return from_bits(bits_of(v) & ~sign_bit); 
 
 // v, which is positive, with the sign of a / b.
 MIXTURA_INLINE Vec with_sign_of_ratio(Vec v, Vec a, Vec b) {
-    return from_bits(bits_of(v) + ((bits_of(a) + (bits_of(b) & sign_bit)) & sign_bit));
+    return from_bits(bits_of(v) ^ ((bits_of(a) ^ bits_of(b)) & sign_bit));
 }
 
 }  // namespace MIXTURA_VARIANT
