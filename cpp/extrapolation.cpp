@@ -8,13 +8,14 @@
 namespace mixtura {
 namespace {
 
-// Proposals are this much longer at most than the last ones that were good, and shorter after a bad one.
+// The longest step allowed grows by this from proposal to proposal, and shrinks after a bad one.
 constexpr double factor = 4.0;
 
 // Of its present weight a component keeps at least this share.
 constexpr double least_share = 0.5;
 
-// Calls use(place in the leaf, i, j, k) for the second moments x_i x_j of component k, or of all (-1).
+// Calls use(place in the leaf, i, j, k) for the second moments x_i x_j of each component k; tied ones
+// have the same place for all.
 template <class Use>
 void each_second(const Shape& shape, Use use) {
     const Index K = shape.n_components, d = shape.n_features;
@@ -62,7 +63,8 @@ bool Extrapolation::propose(double* leaf) {
     if (n_noted_ < 3) return false;
     const double step = length();
     if (!(step > 1)) return false;
-    const double a = std::min(step, longest_ *= factor);
+    longest_ *= factor;
+    const double a = std::min(step, longest_);
     for (std::size_t i = 0; i < noted_[0].size(); ++i) {
         const double r = noted_[1][i] - noted_[0][i], v = noted_[2][i] - noted_[1][i] - r;
         leaf[i] = noted_[0][i] + 2 * a * r + a * a * v;

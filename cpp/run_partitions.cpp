@@ -18,33 +18,43 @@ class Densities {
     Densities(const RunRules& rules, const RunRows& rows, const Variant& variant)
         : rules_(rules), rows_(rows), variant_(variant), rooms_(rules.n_features, variant) {}
 
-    // Fills `responsibilities` (n, K) and `log_density` (n).
-    void take(Index family_number, Index K, const double* record) {
+    // The mixture whose densities follow.
+    void set(Index family_number, Index K, const double* record) {
         const RunFamily& family = rules_.families[family_number];
-        const RunView& view = rows_.views[family.view];
+        x_ = &rows_.views[family.view].x;
         Room& room = rooms_.of(family.shape->geometry, family.shape->one_for_all, K);
         const MixtureArrays<const double> at =
             parts_of(record, K, rules_.n_features, room.covariance_numbers);
         for (Index k = 0; k < K; ++k) room.log_weights[k] = std::log(at.weights[k]);
         room.plan.set({room.shape, room.log_weights.get(), at.means, at.factors, room.n_covariances});
-        responsibilities.resize(static_cast<std::size_t>(view.x.n_rows * K));
-        log_density.resize(static_cast<std::size_t>(view.x.n_rows));
-        const Rows rows{view.x, nullptr, nullptr};
-        for (Index first = 0; first < view.x.n_rows; first += chunk_rows) {
-            const Span span{first, std::min(chunk_rows, view.x.n_rows - first)};
-            variant_.score_chunk(room.plan.plan(), rows, span, rooms_.scratch(),
-                                 {log_density.data(), responsibilities.data(), nullptr, nullptr});
-        }
+        plan_ = &room.plan.plan();
     }
 
-    std::vector<double> responsibilities, log_density;
+    // Of a chunk of rows: responsibilities (count, K), and log-densities (count) unless null.
+    void fill(Span span, double* responsibilities, double* log_density) {
+        Rows rows{*x_, nullptr, nullptr};
+        rows.x.data += span.first * rows.x.row_stride;
+        rows.x.n_rows -= span.first;
+        variant_.score_chunk(*plan_, rows, {0, span.count}, rooms_.scratch(),
+                             {log_density, responsibilities, nullptr, nullptr});
+    }
 
   private:
     const RunRules& rules_;
     const RunRows& rows_;
     const Variant& variant_;
     Rooms rooms_;
+    const Matrix* x_ = nullptr;
+    const Plan* plan_ = nullptr;
 };
+
+// Calls use(span) for all rows, a chunk at a time.
+template <class Use>
+void each_chunk(Index n_rows, Use use) {
+    for (Index first = 0; first < n_rows; first += chunk_rows) {
+        use(Span{first, std::min(chunk_rows, n_rows - first)});
+    }
+}
 
 // Tells the partitions of runs, one after the other; one per thread.
 class Teller {
@@ -55,8 +65,10 @@ class Teller {
 
     void tell(const TellingRun& run) {
         const Index n = rows_.views->x.n_rows, K = run.n_components;
-        densities_.take(run.family, K, run.record);
-        const double* R = densities_.responsibilities.data();
+        densities_.set(run.family, K, run.record);
+        responsibilities_.resize(static_cast<std::size_t>(n * K));
+        double* R = responsibilities_.data();
+        each_chunk(n, [&](Span span) { densities_.fill(span, R + span.first * K, nullptr); });
         const Moves moves({n, K, K, n_space_, R, rows_.weights, z_});
         std::copy(moves.hard().begin(), moves.hard().end(), run.same);
         rename_groups(n, K, run.same);
@@ -95,21 +107,29 @@ class Teller {
     Index n_space_;
     std::uint64_t seed_;
     Densities densities_;
+    std::vector<double> responsibilities_;
 };
 
-void sum_certainty(const Densities& at, const RunRows& rows, Index K, double* sums) {
-    std::fill_n(sums, 3, 0.0);
-    for (Index n = 0; n < rows.views->x.n_rows; ++n) {
-        const double* r = at.responsibilities.data() + n * K;
-        const double w = rows.weights ? rows.weights[n] : 1.0;
-        double entropy = 0.0;
-        for (Index k = 0; k < K; ++k) {
-            if (r[k] > 1e-18 && r[k] < 1.0) entropy -= r[k] * std::log(r[k]);
+// A chunk at a time: the responsibilities of all rows are never there at once.
+void sum_certainty(Densities& densities, const RunRows& rows, const CertainRun& run) {
+    const Index K = run.n_components;
+    std::vector<double> responsibilities(static_cast<std::size_t>(chunk_rows * K)), log_density(chunk_rows);
+    densities.set(run.family, K, run.record);
+    std::fill_n(run.sums, 3, 0.0);
+    each_chunk(rows.views->x.n_rows, [&](Span span) {
+        densities.fill(span, responsibilities.data(), log_density.data());
+        for (Index n = 0; n < span.count; ++n) {
+            const double* r = responsibilities.data() + n * K;
+            const double w = rows.weights ? rows.weights[span.first + n] : 1.0;
+            double entropy = 0.0;
+            for (Index k = 0; k < K; ++k) {
+                if (r[k] > 1e-18 && r[k] < 1.0) entropy -= r[k] * std::log(r[k]);  // else lost in rounding
+            }
+            run.sums[0] += w * log_density[n];
+            run.sums[1] += w * std::log(*std::max_element(r, r + K));
+            run.sums[2] += w * entropy;
         }
-        sums[0] += w * at.log_density[n];
-        sums[1] += w * std::log(*std::max_element(r, r + K));
-        sums[2] += w * entropy;
-    }
+    });
 }
 
 // Calls work(worker, run) for every run, on several threads, each with a worker of its own.
@@ -143,10 +163,7 @@ void certainty_of_runs(const RunRules& rules, const RunRows& rows, const Certain
                        Index n_runs, const Execution& how) {
     each_run(rules, rows, runs, n_runs, how,
              [&] { return Densities(rules, rows, *how.variant); },
-             [&](Densities& densities, const CertainRun& run) {
-                 densities.take(run.family, run.n_components, run.record);
-                 sum_certainty(densities, rows, run.n_components, run.sums);
-             });
+             [&](Densities& densities, const CertainRun& run) { sum_certainty(densities, rows, run); });
 }
 
 }  // namespace mixtura

@@ -235,7 +235,7 @@ struct CommonAxes {
             if (p.live(k)) gain[k] *= root_of_product(1.0 + (q[k] * rise - r[k] * sine));
     }
 
-    // value^(1/d); square roots take a quarter of the time of an exponential and a logarithm.
+    // value^(1/d); square roots cost less than an exponential and a logarithm.
     double root_of_product(double value) const {
         if (p.d == 2) return std::sqrt(value);
         if (p.d == 4) return std::sqrt(std::sqrt(value));

@@ -13,8 +13,8 @@ namespace mixtura {
 
 using Index = std::ptrdiff_t;
 
-// Calls work(d) with the dimension as a constant where matrices are smallest: there loops that the
-// compiler unrolls take a third of the time, and whole runs on few rows spend most of theirs here.
+// Calls work(d) with the dimension as a constant where matrices are smallest: the compiler unrolls the
+// loops, in which whole runs on few rows spend much of their time.
 template <class Work>
 auto with_dimension(Index d, Work work) {
     switch (d) {
