@@ -14,7 +14,7 @@ PACKAGE = Path(importlib.util.find_spec("mixtura").origin).parent
 
 #: Rooms of the house, lowest first; a room may use its own floor and those below.
 FLOORS = [
-    {"errors", "stats", "codec", "atomic", "_kernel", "webpage"},
+    {"errors", "stats", "codec", "atomic", "threads", "_kernel", "webpage"},
     {"families", "source", "weighting"},
     {"mixture", "executor"},
     {

@@ -29,6 +29,7 @@ from mixtura.em import em_steps
 from mixtura.families import FAMILIES, Poisson, PoissonParams
 from mixtura.mixture import Mixture
 from mixtura.source import as_source
+from tests.processes import started
 
 FAITHFUL = Path(__file__).parent / "data" / "reference" / "faithful.csv"
 
@@ -48,10 +49,9 @@ def table(text):
 
 
 def process(*args, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "mixtura.cli", *map(str, args)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
-    )  # fmt: skip
+    words = [sys.executable, "-m", "mixtura.cli", *map(str, args)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return started(words, **pipes, **options)
 
 
 def names_in(folder):
@@ -552,30 +552,28 @@ def test_without_click_there_is_one_clear_line():
 
 
 def test_a_pipe_through_processes_is_pure(tmp_path):
-    fit = process("fit", "-", "-k", 2, "--columns", "eruptions,waiting", "--json")
-    out, err = fit.communicate(FAITHFUL.read_bytes(), timeout=120)
+    with process("fit", "-", "-k", 2, "--columns", "eruptions,waiting", "--json") as fit:
+        out, err = fit.communicate(FAITHFUL.read_bytes(), timeout=120)
     assert fit.returncode == 0, err
     assert json.loads(out)["log_likelihood"] == pytest.approx(-1130.264, abs=1e-3)
     assert b"Traceback" not in err
 
 
 def test_a_closed_pipe_ends_quietly(model):
-    sample = process("sample", model, "-n", 500_000)
-    assert sample.stdout.readline() == b"eruptions,waiting\n"
-    sample.stdout.close()
-    sample.stdin.close()
-    err = sample.stderr.read()
-    sample.stderr.close()
-    assert sample.wait(timeout=120) == 141
-    assert err == b""
+    with process("sample", model, "-n", 500_000) as sample:
+        assert sample.stdout.readline() == b"eruptions,waiting\n"
+        sample.stdout.close()
+        sample.stdin.close()
+        assert sample.stderr.read() == b""
+        assert sample.wait(timeout=120) == 141
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_ends_with_130_and_writes_nothing(tmp_path):
-    fit = process("fit", "-", "-o", tmp_path / "m")
-    fit.stdin.write(b"a\n" + b"1\n" * 500_000)  # returns when most of it has been read
-    fit.send_signal(signal.SIGINT)
-    out, err = fit.communicate(timeout=120)
+    with process("fit", "-", "-o", tmp_path / "m") as fit:
+        fit.stdin.write(b"a\n" + b"1\n" * 500_000)  # returns when most of it has been read
+        fit.send_signal(signal.SIGINT)
+        out, err = fit.communicate(timeout=120)
     assert fit.returncode == 130
     assert out == b""
     assert b"Traceback" not in err
@@ -590,8 +588,8 @@ def test_a_full_disk_ends_with_7(tmp_path, model):
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     out = tmp_path / "out.csv"
-    predict = process("predict", model, FAITHFUL, "-o", out, preexec_fn=limit)
-    _, err = predict.communicate(timeout=120)
+    with process("predict", model, FAITHFUL, "-o", out, preexec_fn=limit) as predict:
+        _, err = predict.communicate(timeout=120)
     assert predict.returncode == 7
     assert b"[E701]" in err
     assert names_in(tmp_path) == []

@@ -125,6 +125,7 @@ def test_a_fingerprint_is_the_same_in_another_process():
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
+            timeout=300,
             check=True,
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(["", *sys.path])},
         ).stdout

@@ -334,7 +334,7 @@ def kill_worker_after(client, seconds, done):
         os.kill(sorted(pids.values())[0], signal.SIGKILL)
         done.append(True)
 
-    thread = threading.Thread(target=kill)
+    thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     return thread
 
@@ -357,7 +357,7 @@ def test_a_worker_killed_in_mid_pass_changes_no_bit(rows, files, expected, kind,
         killers = [kill_worker_after(client, s, done) for s in (0.5, 2.0)]
         assert bits(fit(sources[kind](), Slow(client))) == expected
         for killer in killers:
-            killer.join()
+            killer.join(60)
     assert done == [True, True]
 
 
@@ -370,7 +370,7 @@ def test_all_workers_lost_leaves_a_usable_checkpoint(rows, files, expected, tmp_
         with pytest.raises(ResourceError, match=r"E70[45]") as found:
             fit(source_of(files), Checkpointed(Slow(client, patience=1.0), path))
         assert found.value.exit_code == 7
-        closing.join()
+        closing.join(60)
     assert path.stat().st_size > 1000
     assert bits(fit(source_of(files), Checkpointed(Local(1), path))) == expected
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import pytest
 
 from mixtura import _kernel
 from tests.kernel_reference import DENSE, problem
+from tests.processes import started, with_path
 
 BAD_CALLS = {
     "means of another width": ({"means": np.zeros((3, 4))}, "4 columns, but X has 5"),
@@ -73,7 +73,7 @@ def test_environment_forces_a_variant():
     def run(name):
         return subprocess.run(
             [sys.executable, "-c", "from mixtura import _kernel; print(_kernel.variant())"],
-            env=os.environ | {"MIXTURA_KERNEL": name, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=with_path() | {"MIXTURA_KERNEL": name},
             capture_output=True,
             text=True,
             check=False,
@@ -106,13 +106,8 @@ try:
 except KeyboardInterrupt:
     print("stopped")
 """
-    child = subprocess.Popen(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with child:
+    words = [sys.executable, "-c", code]
+    with started(words, env=with_path(), stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "ready\n"
         time.sleep(0.3)
         start = time.perf_counter()

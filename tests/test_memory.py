@@ -51,6 +51,7 @@ def test_two_million_rows_need_their_array_and_300_megabytes(shape, n_starts):
         [sys.executable, "-c", LARGE, shape, str(n_starts)],
         capture_output=True,
         text=True,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -135,7 +136,11 @@ def test_a_folder_needs_the_memory_of_its_plan_and_not_of_its_rows(tmp_path):
         pq.write_table(table, tmp_path / f"{i}.parquet", use_dictionary=False)
     del X, table
     done = subprocess.run(
-        [sys.executable, "-c", STREAM, tmp_path], capture_output=True, text=True, check=False
+        [sys.executable, "-c", STREAM, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

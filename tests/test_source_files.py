@@ -452,7 +452,11 @@ def test_memory_stays_small_however_much_is_read(ending, n_parts, groups, tmp_pa
     size = sum(path.stat().st_size for path in tmp_path.iterdir()) / 2**20
     assert size > 170
     done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PEAK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
     )
     rows, grown = done.stdout.split()
     assert int(rows) == n

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Semaphore
 from typing import Generic
@@ -16,6 +14,7 @@ from mixtura.executor.ledger import Gathered, Share
 from mixtura.executor.reading import BEFORE_ALL, Reading, Taken
 from mixtura.source import Block, Stretch, blocks_at_once
 from mixtura.source.base import LEAF_ROWS
+from mixtura.threads import Helpers
 
 #: Seconds that one thread may take for a block. Nothing ends it: signals reach the main thread.
 LONG = 0.1
@@ -54,10 +53,12 @@ class Crew(Generic[T]):
         self._task, self._n_threads = task, n_threads
         self._reading = Reading(stretches, n_readers, first)
         self._sums: Gathered[T] = Gathered(first)
-        self._n_helpers = blocks_at_once(n_threads)
-        self._room = Semaphore(self._n_helpers)  # for blocks, until their values are added
-        self._at_work = Semaphore(n_threads)
-        self._arrived: SimpleQueue[Taken | None] = SimpleQueue()
+        n_helpers = blocks_at_once(n_threads)
+        self._room: SimpleQueue[bool] = SimpleQueue()  # one for each block that may be in memory
+        for _ in range(n_helpers):
+            self._room.put(True)
+        self._at_work = Semaphore(n_threads)  # of helpers only
+        self._helpers: Helpers[Taken] = Helpers(self._help, n_helpers)
         known = [stretch.n_blocks for stretch in stretches]
         n_blocks = math.inf if None in known else sum(n or 0 for n in known)
         self._alone: bool | None = None if n_blocks > n_threads else False
@@ -70,45 +71,36 @@ class Crew(Generic[T]):
         Exception
             The first one, in the order of the rows, of reading or of the task.
         """
-        n_helpers = self._n_helpers
-        with ThreadPoolExecutor(n_helpers, thread_name_prefix="mixtura-pass") as pool:
-            try:
-                for _ in range(n_helpers):
-                    pool.submit(copy_context().run, self._help)
-                while n_helpers:
-                    taken = self._arrived.get()
-                    if taken is None:
-                        n_helpers -= 1
-                    else:
-                        self._add(taken)
-                        del taken
-                        self._room.release()
-            finally:
-                self._reading.stop()
-                self._room.release(self._n_helpers)
+        try:
+            self._helpers.start()
+            for taken in self._helpers:
+                self._add(taken)
+                del taken
+                self._room.put(True)
+        finally:
+            self._room.put(False)
+            self._reading.stop()
+            self._helpers.join()
         self._reading.refuse()
         return self._sums.share()
 
-    def _help(self) -> None:
-        """Read and work until nothing is left; what was done goes to the caller."""
+    def _help(self, give: Callable[[Taken], None]) -> None:
+        """Read and work until nothing is left, or wanted."""
         try:
             line = None
-            while True:
-                self._room.acquire()
+            while self._room.get():
                 line, taken = self._reading.take(line)
                 if taken is None:
                     break
                 if self._alone:
                     with self._at_work:
                         self._work(taken, 1)
-                self._arrived.put(taken)
+                give(taken)
                 del taken  # the caller has it, and lets it go
         except BaseException as error:
             self._reading.fail(BEFORE_ALL, error)
-            raise
         finally:
-            self._room.release()
-            self._arrived.put(None)
+            self._room.put(False)  # nobody need wait
 
     def _work(self, taken: Taken, n_threads: int) -> None:
         """Do the task on a block, of which only the value is kept."""

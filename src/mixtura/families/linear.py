@@ -8,7 +8,7 @@ no room, slices of rows are worked on one after the other.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -17,6 +17,7 @@ import numpy as np
 
 from mixtura import _kernel
 from mixtura.stats import Array, Rows, Stats, tree_sum
+from mixtura.threads import in_order
 
 if TYPE_CHECKING:
     from mixtura.source import Block
@@ -84,10 +85,8 @@ def expect(
         return _pass(by, terms, block, n_threads)
     starts = range(0, block.n_rows, SLICE_ROWS)
     work = partial(_pass_of_slice, family, by, terms, others, block)
-    if n_threads == 1 or len(starts) < 2:
-        return tree_sum(map(work, starts))
-    with ThreadPoolExecutor(n_threads) as pool:
-        return tree_sum(pool.map(work, starts))
+    with closing(in_order(work, starts, n_threads)) as parts:
+        return tree_sum(parts)
 
 
 def posterior(
@@ -184,10 +183,8 @@ def _own_bytes(family: HasTerms, X: Rows) -> int:
 def _computed(family: HasTerms, X: Rows, n_threads: int) -> Terms:
     """Terms of all rows, slice by slice."""
     slices = [X[at : at + SLICE_ROWS] for at in range(0, len(X), SLICE_ROWS)]
-    if n_threads == 1 or len(slices) < 2:
-        return _joined(list(map(family.terms, slices)), X)
-    with ThreadPoolExecutor(n_threads) as pool:
-        return _joined(list(pool.map(family.terms, slices)), X)
+    with closing(in_order(family.terms, slices, n_threads)) as parts:
+        return _joined(list(parts), X)
 
 
 def _joined(parts: list[Terms], X: Rows) -> Terms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 from mixtura.families.allowance import restrict
 from mixtura.stats import Array, Stats, tree_sum
+from mixtura.threads import in_order
 
 if TYPE_CHECKING:
     from mixtura.families.base import Family
@@ -28,10 +29,8 @@ def expect_in_slices(
     """E step and statistics of one block; threads do not change the result."""
     starts = range(0, len(block.X), SLICE_ROWS)
     work = partial(_expect_slice, family, params, log_weights, block)
-    if n_threads == 1 or len(starts) < 2:
-        return tree_sum(map(work, starts))
-    with ThreadPoolExecutor(n_threads) as pool:
-        return tree_sum(pool.map(work, starts))
+    with closing(in_order(work, starts, n_threads)) as parts:
+        return tree_sum(parts)
 
 
 def _expect_slice(

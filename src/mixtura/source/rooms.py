@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,8 @@ class Rooms:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.shape = shape
-        self.free: list[Array] = []
+        self._lent: dict[ref[_Lent], Array] = {}
+        self._free: list[ref[_Lent]] = []  # of those whose arrays nobody looks at any more
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> Rooms:
@@ -46,18 +47,18 @@ class Rooms:
     def take(self) -> Array:
         """An array of the shape, with any numbers in it."""
         try:
-            array = self.free.pop()
+            array = self._lent.pop(self._free.pop())
         except IndexError:
             array = np.empty(self.shape)
-        return np.asarray(_Lent(array, self))
+        lent = _Lent(array)
+        # no Python code runs when it goes: a Ctrl-C in such code is lost
+        self._lent[ref(lent, self._free.append)] = array
+        return np.asarray(lent)
 
 
 class _Lent:
     """What an array and all its views refer to; it goes with the last of them."""
 
-    def __init__(self, array: Array, rooms: Rooms) -> None:
+    def __init__(self, array: Array) -> None:
         self.__array_interface__: dict[str, Any] = array.__array_interface__
-        self._array, self._rooms = array, rooms
-
-    def __del__(self) -> None:
-        self._rooms.free.append(self._array)
+        self._array = array
