@@ -110,6 +110,31 @@ def test_an_interrupted_fit_says_how_to_go_on_and_does(data, unbroken, tmp_path,
     assert result(tmp_path / "model") == unbroken[0]
 
 
+LOST = """
+import os, signal, sys, time
+from mixtura.cli.lasting import ending_cleanly
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.1)  # nothing that is raised here comes out
+
+with ending_cleanly():
+    try:
+        Last()
+        time.sleep(20)
+    except KeyboardInterrupt:
+        print("heard")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_where_nothing_can_be_raised_is_heard_all_the_same(number):
+    words = [sys.executable, "-c", LOST, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "heard\n", "")
+
+
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(data, unbroken, tmp_path):
     """Each run is killed at a moment of its own; the next one goes on, as if nothing had been."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
@@ -115,17 +118,32 @@ def _readers(given: dict[str, Any]) -> int:
 
 @contextmanager
 def ending_cleanly() -> Iterator[None]:
-    """Treat the request to terminate as Ctrl-C: the block is finished, files are closed."""
+    """Treat the request to terminate as Ctrl-C: the block is finished, files are closed.
+
+    Neither is lost where Python can raise nothing, as at the end of a generator: it comes again.
+    """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = None
+    def again() -> None:
+        time.sleep(0.01)
+        _thread.interrupt_main()
+
+    def hear(ignored: sys.UnraisableHookArgs) -> None:
+        if ignored.exc_type is KeyboardInterrupt:
+            _thread.start_new_thread(again, ())
+        else:
+            hook(ignored)
+
+    before, hook = None, sys.unraisablehook
     with suppress(ValueError):  # not in the main thread, where nobody sends signals
         before = signal.signal(signal.SIGTERM, stop)
+    sys.unraisablehook = hear
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         if before is not None:
             signal.signal(signal.SIGTERM, before)
 
