@@ -131,7 +131,7 @@ with ending_cleanly():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_where_nothing_can_be_raised_is_heard_all_the_same(number):
     words = [sys.executable, "-c", LOST, str(int(number))]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=15, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "heard\n", "")
 
 

@@ -51,7 +51,7 @@ def test_every_run_is_as_if_it_were_alone(case, accelerate):
     w = np.random.default_rng(0).random(len(X)) + 0.1
     source = as_source(X, weights=w, block_rows=1024)
     starts = [case.rough_start(X, size, seed, w) for size in (1, 2, 4) for seed in (0, 1)]
-    options = {"stop": Aitken(1e-7), "max_iter": 120, "accelerate": accelerate}
+    options = {"stop": Aitken(1e-7), "max_iter": 40, "accelerate": accelerate}
     together, alone = Counting(), [Counting() for _ in starts]
     fits = lockstep([em_run(start, **options) for start in starts], source, together)
     for start, fit, executor in zip(starts, fits, alone, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -128,7 +129,10 @@ def ending_cleanly() -> Iterator[None]:
 
     def again() -> None:
         time.sleep(0.01)
-        _thread.interrupt_main()
+        if hasattr(signal, "pthread_kill"):  # ends what the main thread waits for, too
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
 
     def hear(ignored: sys.UnraisableHookArgs) -> None:
         if ignored.exc_type is KeyboardInterrupt:
