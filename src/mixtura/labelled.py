@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mixtura.codec import encodable
 from mixtura.degenerate import Care
@@ -21,8 +23,14 @@ from mixtura.errors import DataError
 from mixtura.executor import Executor
 from mixtura.families import Family
 from mixtura.mixture import Mixture
-from mixtura.source import Block, DataSource, Summary, as_source
-from mixtura.source.drop import AttachedSource
+from mixtura.source import (
+    AttachedSource,
+    Block,
+    DataSource,
+    PickedSource,
+    Summary,
+    as_source,
+)
 from mixtura.start import (
     best_run,
     distinct,
@@ -35,8 +43,15 @@ from mixtura.start import (
 )
 from mixtura.start.contest import POLISH_STEPS, POLISH_TOL
 from mixtura.start.initial import rows_of
+from mixtura.start.sample import chosen_rows, uniform_at
 from mixtura.stats import Array
 from mixtura.stopping import Aitken
+
+
+#: EM over the rows of all classes goes on from the mixture of each: this near is near enough.
+_NEAR: dict[str, Any] = {
+    "stop": Aitken(POLISH_TOL), "max_iter": POLISH_STEPS, "accelerate": True,
+}  # fmt: skip
 
 
 def component_labels(labels: np.ndarray[Any, Any], sizes: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -91,10 +106,19 @@ def with_component_labels(source: DataSource, sizes: Sequence[int]) -> DataSourc
     array([[ True,  True, False],
            [False, False,  True]])
     """
+    if max(sizes) == 1 or not source.has_labels:
+        return source
+    if not source.in_memory:
+        return PickedSource(source, every_row, partial(component_labels, sizes=tuple(sizes)))
     labels = [block.labels for block in source.blocks() if block.labels is not None]
-    if not labels or max(sizes) == 1:
+    if not labels:
         return source
     return AttachedSource(source, None, component_labels(np.concatenate(labels), sizes))
+
+
+def every_row(block: Block) -> npt.NDArray[np.bool_]:
+    """Choose all rows of a block."""
+    return np.ones(block.n_rows, dtype=bool)
 
 
 def labelled_start(
@@ -156,15 +180,39 @@ def class_mixture(
     methods = portfolio(start, n_starts)
     starts = initial_mixtures(family, sample, n_components, methods, seed, executor)
     care = Care("repair", max(float((some[1] > 0).sum()), float(some[1].sum())))
-    # EM over all rows goes on from here: what compiled runs stop at is near enough
-    near: dict[str, Any] = {"stop": Aitken(POLISH_TOL), "max_iter": POLISH_STEPS}
-    near["accelerate"] = True
-    mixture = best_run(starts, sample, executor=executor, care=care, **near)[1]
+    mixture = best_run(starts, sample, executor=executor, care=care, **_NEAR)[1]
     if mixture.n_components < n_components:  # what has no rows of its own stays, almost weightless
-        mixture = fit_em(starts[0], sample, executor=executor, care=Care(), **near).mixture
+        mixture = fit_em(starts[0], sample, executor=executor, care=Care(), **_NEAR).mixture
     if len(rows) > limit:
         whole = as_source(rows, weights=weights)
-        mixture = fit_em(mixture, whole, executor=executor, care=Care(), **near).mixture
+        mixture = fit_em(mixture, whole, executor=executor, care=Care(), **_NEAR).mixture
+    return mixture
+
+
+def streamed_mixture(
+    family: Family[Any],
+    source: DataSource,
+    n_components: int,
+    start: str,
+    n_starts: int,
+    seed: int,
+    executor: Executor,
+) -> Mixture:
+    """Best of several runs on a sample of the rows of one class; it goes on with all, pass by pass.
+
+    The source holds the rows of the class, and no labels.
+    """
+    n_rows, limit = source.count_rows(), sample_limit(n_components)
+    places = np.arange(n_rows)
+    if n_rows > limit:
+        places = rng_for(seed, "class sample").choice(n_rows, size=limit, replace=False)
+        places.sort()
+    drawn = executor.reduce(partial(chosen_rows, places), source)
+    mixture = class_mixture(
+        family, drawn.X, drawn.w, n_components, start, n_starts, seed, executor
+    )  # fmt: skip
+    if n_rows > limit:
+        mixture = fit_em(mixture, source, executor=executor, care=Care(), **_NEAR).mixture
     return mixture
 
 
@@ -172,41 +220,52 @@ def _informed_rows(
     source: DataSource, summary: Summary, n_components: int, seed: int, executor: Executor
 ) -> tuple[Array, Array, Array]:
     """Rows (m, d), what is known of them (m, K), and their weights: at most a sample's number."""
-    found = executor.reduce(informed_rows, source)
+    task = partial(informed_rows, sample_limit(n_components), seed)
+    found = executor.reduce(task, source)
     if not len(found.X):  # nothing is known of any row
         drawn = draw_sample(source, summary, n_components, seed, executor)
         X, w = rows_of(drawn)
         return X, np.ones((len(w), n_components)), w
-    limit = sample_limit(n_components)
-    if len(found.X) <= limit:
-        return found.X, found.P, found.w
-    chosen = rng_for(seed, "labelled").choice(len(found.X), size=limit, replace=False)
-    chosen.sort()
-    return found.X[chosen], found.P[chosen], found.w[chosen]
+    return found.X, found.P, found.w
 
 
 @encodable
 @dataclass(frozen=True, eq=False)
 class Informed:
-    """Rows (n, d), the prior probabilities of their components (n, K), their weights (n,)."""
+    """Rows (n, d), the prior probabilities of their components (n, K), their weights (n,).
 
+    Each row has a random number `key` (n,); adding keeps the rows with the smallest ones, at
+    most `limit`, in their order: a random sample of all.
+    """
+
+    limit: int
     X: Array
     P: Array
     w: Array
+    key: Array
 
     def __add__(self, other: Informed) -> Informed:
-        return Informed(
-            np.concatenate([self.X, other.X]),
-            np.concatenate([self.P, other.P]),
-            np.concatenate([self.w, other.w]),
-        )
+        pairs = zip(self._rows(), other._rows(), strict=True)
+        return Informed(self.limit, *(np.concatenate(pair) for pair in pairs)).thinned()
+
+    def thinned(self) -> Informed:
+        """Without the rows that are too many."""
+        if len(self.key) <= self.limit:
+            return self
+        kept = np.sort(np.argpartition(self.key, self.limit)[: self.limit])
+        return Informed(self.limit, *(rows[kept] for rows in self._rows()))
+
+    def _rows(self) -> tuple[Array, ...]:
+        return self.X, self.P, self.w, self.key
 
 
-def informed_rows(block: Block, n_threads: int = 1) -> Informed:
-    """Rows of a block of which something is known."""
+def informed_rows(limit: int, seed: int, block: Block, n_threads: int = 1) -> Informed:
+    """Rows of a block of which something is known, or a sample of them."""
     del n_threads
     assert block.labels is not None
     P = np.asarray(block.labels, dtype=float)
     w = np.ones(len(P)) if block.w is None else block.w
-    used = (P.max(axis=1) > P.min(axis=1)) & (w > 0)
-    return Informed(np.asarray(block.X[used], dtype=float), P[used], w[used])
+    used = np.flatnonzero((P.max(axis=1) > P.min(axis=1)) & (w > 0))
+    key = uniform_at(seed, block.first_row, block.n_rows)[used]
+    X = np.asarray(block.X[used], dtype=float)
+    return Informed(limit, X, P[used], w[used], key).thinned()

@@ -16,10 +16,8 @@ from mixtura.errors import UsageError
 from mixtura.families.runs import Ints
 from mixtura.source import Block
 from mixtura.start import rng_for
+from mixtura.start.sample import DRAWN_ROWS
 from mixtura.stats import IntArray
-
-#: Rows whose folds are drawn at a time.
-DRAWN_ROWS = 4096
 
 #: Splits of Monte-Carlo cross-validation, and parts of which one is held out (Smyth 1996).
 MONTE_CARLO_REPEATS = 20

@@ -10,7 +10,7 @@ from __future__ import annotations
 from mixtura.source.arrays import ArraySource
 from mixtura.source.base import Block, DataSource, Part, Stretch
 from mixtura.source.door import as_source, read_column, scan
-from mixtura.source.drop import AttachedSource, DroppingSource
+from mixtura.source.drop import AttachedSource, DroppingSource, PickedSource
 from mixtura.source.files import FileSource
 from mixtura.source.held import HeldSource, hold
 from mixtura.source.look import Look, look_at
@@ -34,6 +34,7 @@ __all__ = [
     "HeldSource",
     "Look",
     "Part",
+    "PickedSource",
     "Plan",
     "Stretch",
     "Summary",

@@ -1,19 +1,27 @@
-"""Wrappers around sources: rows left out, weights and labels attached, all held in memory."""
+"""Wrappers around sources: rows left out, weights and labels attached."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from mixtura.codec import fingerprint
 from mixtura.source.arrays import digest, finite_rows
 from mixtura.source.base import Block, Count, DataSource, Labels, Part, Weights, regroup
 
+#: Which rows of a block are wanted, (n,).
+Pick = Callable[[Block], npt.NDArray[np.bool_]]
 
-class DroppingSource(DataSource):
-    """A source without the rows that hold missing or infinite values, or a missing weight.
+#: What labels become: others, or none.
+Relabel = Callable[[Labels], Labels | None]
+
+
+class PickedSource(DataSource):
+    """Some rows of a source, chosen again in every pass.
 
     Rows are numbered, and cut into blocks, as if the others had never been there.
 
@@ -21,28 +29,31 @@ class DroppingSource(DataSource):
     ----------
     base : DataSource
         All rows.
+    pick : callable
+        Which rows of a block of `base` are wanted; it must not mind other threads, and can
+        travel to other processes.
+    relabel : callable, optional
+        What the labels of these rows become.
 
     Examples
     --------
     >>> from mixtura.source import ArraySource
-    >>> base = ArraySource(np.array([[1.0], [np.nan], [3.0]]), ["a"])
-    >>> [block.X.ravel().tolist() for block in DroppingSource(base).blocks()]
-    [[1.0, 3.0]]
+    >>> base = ArraySource(np.arange(4.0)[:, None], ["a"])
+    >>> [block.X.ravel().tolist() for block in PickedSource(base, lambda b: b.X[:, 0] > 1).blocks()]
+    [[2.0, 3.0]]
     """
 
-    def __init__(self, base: DataSource) -> None:
+    def __init__(self, base: DataSource, pick: Pick, relabel: Relabel | None = None) -> None:
         counts = [None] * base.n_streams
         super().__init__(
             base.columns, counts, block_rows=base.block_rows, whole=base.whole, levels=base.levels
         )
-        self._base = base
+        self._base, self._view = base, View(pick, relabel)
 
     @property
     def n_dropped(self) -> int | None:
-        """Number of rows left out; None until a full pass has counted them."""
-        if self.n_rows is None or self._base.n_rows is None:
-            return None
-        return self._base.n_rows - self.n_rows
+        """Number of rows that the base leaves out."""
+        return self._base.n_dropped
 
     @property
     def in_memory(self) -> bool:
@@ -51,8 +62,8 @@ class DroppingSource(DataSource):
 
     @property
     def blocks_kept(self) -> int:
-        """The block that is read, its complete rows, and those that wait to be joined."""
-        return 3
+        """The block that is read, the rows chosen of it, and those that wait to be joined."""
+        return 3 + self._base.blocks_kept
 
     @property
     def reads_apart(self) -> bool:
@@ -79,13 +90,13 @@ class DroppingSource(DataSource):
         return self._base.has_labels
 
     def identity(self) -> dict[str, Any]:
-        """That of the base, and that rows are left out."""
-        return {**self._base.identity(), "missing": "drop"}
+        """That of the base, and how rows are chosen."""
+        return {**self._base.identity(), "picked": fingerprint(self._view)}
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """One part per stream, since blocks are cut after rows were left out."""
         parts = self._base.stream_parts(stream, self._base.offset(stream))
-        return [DroppingPart(tuple(parts), first_row, self.block_rows)]
+        return [PickedPart(tuple(parts), self._view, first_row, self.block_rows)]
 
     def learn(self, stream: int, n_rows: int, n_read: int) -> None:
         """Take in how many rows are left of a stream; the base learns how many it has."""
@@ -96,7 +107,7 @@ class DroppingSource(DataSource):
         """Blocks of one stream; the base learns its own number of rows on the way."""
         n_rows = 0
         raw = self._base.stream_blocks(stream, self._base.offset(stream))
-        for block in regroup(_without_gaps(raw), self.block_rows, first_row):
+        for block in regroup(map(self._view, raw), self.block_rows, first_row):
             n_rows += block.n_rows
             yield block
         self._remember(stream, n_rows)
@@ -109,25 +120,76 @@ class DroppingSource(DataSource):
         """Place of a row, found by counting through the data again."""
         seen = 0
         for block in self._base.blocks():
-            kept = np.flatnonzero(_complete(block))
+            kept = np.flatnonzero(self._view.pick(block))
             if row < seen + len(kept):
                 return self._base.where(block.first_row + int(kept[row - seen]))
             seen += len(kept)
         return ""
 
 
+class DroppingSource(PickedSource):
+    """A source without the rows that hold missing or infinite values, or a missing weight.
+
+    Parameters
+    ----------
+    base : DataSource
+        All rows.
+
+    Examples
+    --------
+    >>> from mixtura.source import ArraySource
+    >>> base = ArraySource(np.array([[1.0], [np.nan], [3.0]]), ["a"])
+    >>> [block.X.ravel().tolist() for block in DroppingSource(base).blocks()]
+    [[1.0, 3.0]]
+    """
+
+    def __init__(self, base: DataSource) -> None:
+        super().__init__(base, complete)
+
+    @property
+    def n_dropped(self) -> int | None:
+        """Number of rows left out; None until a full pass has counted them."""
+        if self.n_rows is None or self._base.n_rows is None:
+            return None
+        return self._base.n_rows - self.n_rows
+
+    def identity(self) -> dict[str, Any]:
+        """That of the base, and that rows are left out."""
+        return {**self._base.identity(), "missing": "drop"}
+
+
 @dataclass(frozen=True, eq=False)
-class DroppingPart(Part):
-    """The complete rows of some parts."""
+class View:
+    """Blocks as they are seen: some of their rows, under other labels."""
+
+    pick: Pick
+    relabel: Relabel | None = None
+
+    def __call__(self, block: Block) -> Block:
+        """Leave out, and label anew."""
+        keep, labels = self.pick(block), block.labels
+        if not keep.all():
+            w = None if block.w is None else block.w[keep]
+            labels = None if labels is None else labels[keep]
+            block = replace(block, X=block.X[keep], w=w, labels=labels, memo=None)
+        if labels is None or self.relabel is None:
+            return block
+        return replace(block, labels=self.relabel(labels))
+
+
+@dataclass(frozen=True, eq=False)
+class PickedPart(Part):
+    """The chosen rows of some parts."""
 
     parts: tuple[Part, ...]
+    view: View
     first_row: int
     block_rows: int
 
     def blocks(self) -> Iterator[Block]:
         """Read, leave out, and cut into blocks."""
         raw = (block for part in self.parts for block in part.blocks())
-        return regroup(_without_gaps(raw), self.block_rows, self.first_row)
+        return regroup(map(self.view, raw), self.block_rows, self.first_row)
 
     def count(self) -> Count:
         """Read, and count rows before and after."""
@@ -135,7 +197,7 @@ class DroppingPart(Part):
         for part in self.parts:
             for block in part.blocks():
                 n_read += block.n_rows
-                n_rows += int(_complete(block).sum())
+                n_rows += int(self.view.pick(block).sum())
         return Count(-(-n_rows // self.block_rows), n_rows, n_read)
 
 
@@ -244,23 +306,9 @@ class AttachedPart(Part):
                 )
 
 
-def _complete(block: Block) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    keep = finite_rows(block.X)
+def complete(block: Block) -> npt.NDArray[np.bool_]:
+    """Which rows have all their values and a weight."""
+    keep: npt.NDArray[np.bool_] = finite_rows(block.X)
     if block.w is not None:
         keep &= ~np.isnan(block.w)
     return keep
-
-
-def _without_gaps(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Leave the incomplete rows out of each block."""
-    for block in blocks:
-        keep = _complete(block)
-        if keep.all():
-            yield block
-        else:
-            yield replace(
-                block,
-                X=block.X[keep],
-                w=None if block.w is None else block.w[keep],
-                labels=None if block.labels is None else block.labels[keep],
-            )
