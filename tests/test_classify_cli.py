@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,9 +21,10 @@ from click.testing import CliRunner
 
 import mixtura
 from mixtura import GenerativeClassifier, as_source
-from mixtura.classify import Assessment, ClassSpec, cross_classify
+from mixtura.classify import Assessment, ClassSpec, RowScores, cross_classify
 from mixtura.cli.app import app
 from mixtura.families import Gaussian
+from mixtura.stats import tree_sum
 from tests import reference
 
 IRIS = Path(__file__).parent / "data" / "reference" / "iris.csv"
@@ -43,30 +47,47 @@ def document(*args, stdin=None):
 # -- what an assessment says --------------------------------------------------------
 
 
-def assessed(n_repeats: int = 1, seed: int = 0) -> Assessment:
+class Rows(NamedTuple):
     """Made-up probabilities of 200 weighted rows in three classes; some rows declined."""
+
+    truth: np.ndarray
+    log_probability: np.ndarray
+    decisions: np.ndarray
+    weights: np.ndarray
+
+
+def rows_of(n_repeats: int = 1, seed: int = 0) -> Rows:
     rng = np.random.default_rng(seed)
     proba = rng.dirichlet([0.7, 0.7, 0.7], (n_repeats, 200))
     truth = np.array([rng.choice(3, p=p) for p in proba[0]])
     decisions = np.where(proba.max(axis=2) < 0.5, -1, proba.argmax(axis=2))
     weights = rng.integers(1, 4, 200).astype(float)
-    return Assessment(("a", "b", "c"), truth, np.log(proba), decisions, weights, 10)
+    return Rows(truth, np.log(proba), decisions, weights)
+
+
+def assessed(rows: Rows) -> Assessment:
+    return Assessment(("a", "b", "c"), RowScores.of(*rows), 10, len(rows.decisions))
 
 
 def test_scores_are_scikit_learns():
-    found = assessed()
-    proba, w = np.exp(found.log_probability[0]), found.weights
+    rows = rows_of()
+    found, w, truth = assessed(rows), rows.weights, rows.truth
+    proba = np.exp(rows.log_probability[0])
+    assert (found.n_rows, found.mass) == (200, w.sum())
     assert found.log_loss.value == pytest.approx(
-        log_loss(found.truth, proba, sample_weight=w, labels=[0, 1, 2]), rel=1e-12
+        log_loss(truth, proba, sample_weight=w, labels=[0, 1, 2]), rel=1e-12
     )
     assert found.brier.value == pytest.approx(
-        brier_score_loss(found.truth, proba, sample_weight=w, labels=[0, 1, 2]) / 2, rel=1e-12
+        brier_score_loss(truth, proba, sample_weight=w, labels=[0, 1, 2]) / 2, rel=1e-12
     )
-    table = confusion_matrix(found.truth, found.decisions[0], sample_weight=w, labels=[0, 1, 2, -1])
+    decided = rows.decisions[0]
+    table = confusion_matrix(truth, decided, sample_weight=w, labels=[0, 1, 2, -1])
     np.testing.assert_allclose(found.confusion, table[:3])
-    wrong = proba.argmax(axis=1) != found.truth
+    counts = confusion_matrix(truth, decided, labels=[0, 1, 2, -1])
+    np.testing.assert_array_equal(found.scores.counts, counts[:3])
+    wrong = proba.argmax(axis=1) != truth
     assert found.error.value == pytest.approx(w @ wrong / w.sum(), rel=1e-12)
-    kept = found.decisions[0] >= 0
+    kept = decided >= 0
     assert found.declined.value == pytest.approx(w @ ~kept / w.sum(), rel=1e-12)
     assert found.error_of_decided.value == pytest.approx(w @ (wrong & kept) / (w @ kept), rel=1e-12)
 
@@ -76,7 +97,7 @@ def test_standard_errors_are_those_of_new_rows():
     scores = {"error": [], "brier": [], "log_loss": [], "error_of_decided": []}
     said = {name: [] for name in scores}
     for seed in range(300):
-        found = assessed(seed=seed)
+        found = assessed(rows_of(seed=seed))
         for name in scores:
             score = getattr(found, name)
             scores[name].append(score.value)
@@ -87,20 +108,20 @@ def test_standard_errors_are_those_of_new_rows():
 
 
 def test_error_has_a_binomial_standard_error():
-    found = assessed()
-    plain = Assessment(
-        found.classes, found.truth, found.log_probability, found.decisions, np.ones(200), 10
-    )
+    plain = assessed(rows_of()._replace(weights=np.ones(200)))
     p = plain.error.value
     assert plain.error.standard_error == pytest.approx(np.sqrt(p * (1 - p) / 200), rel=1e-12)
 
 
 def test_repeats_of_the_same_rows_do_not_pretend_to_be_new_rows():
-    once = assessed()
-    thrice = Assessment(
-        once.classes, once.truth, once.log_probability.repeat(3, axis=0),
-        once.decisions.repeat(3, axis=0), once.weights, 10,
-    )  # fmt: skip
+    rows = rows_of()
+    once = assessed(rows)
+    thrice = assessed(
+        rows._replace(
+            log_probability=rows.log_probability.repeat(3, axis=0),
+            decisions=rows.decisions.repeat(3, axis=0),
+        )
+    )
     for name in ("error", "brier", "log_loss", "declined", "error_of_decided"):
         np.testing.assert_allclose(getattr(thrice, name), getattr(once, name), rtol=1e-12)
     np.testing.assert_allclose(thrice.confusion, once.confusion)
@@ -109,13 +130,14 @@ def test_repeats_of_the_same_rows_do_not_pretend_to_be_new_rows():
 
 
 def test_calibration_counts_every_row_once_and_says_how_often_it_was_right():
-    found = assessed()
-    largest = np.exp(found.log_probability[0]).max(axis=1)
-    right = found.log_probability[0].argmax(axis=1) == found.truth
-    assert sum(one.rows for one in found.calibration) == pytest.approx(found.weights.sum())
+    rows = rows_of()
+    found = assessed(rows)
+    largest = np.exp(rows.log_probability[0]).max(axis=1)
+    right = rows.log_probability[0].argmax(axis=1) == rows.truth
+    assert sum(one.rows for one in found.calibration) == pytest.approx(rows.weights.sum())
     for one in found.calibration:
         own = (largest >= one.low) & (largest < one.high)
-        w = found.weights[own]
+        w = rows.weights[own]
         assert one.rows == pytest.approx(w.sum())
         assert one.said == pytest.approx(w @ largest[own] / w.sum())
         assert one.right.value == pytest.approx(w @ right[own] / w.sum())
@@ -124,13 +146,44 @@ def test_calibration_counts_every_row_once_and_says_how_often_it_was_right():
     assert np.abs(off).max() < 3.5
 
 
+@pytest.mark.parametrize("n_repeats", [1, 3])
+def test_scores_of_parts_add_up_to_those_of_all(n_repeats):
+    rows = rows_of(n_repeats)
+    whole, cuts = assessed(rows), [0, 1, 2, 90, 200]
+    parts = [
+        RowScores.of(
+            rows.truth[a:b], rows.log_probability[:, a:b], rows.decisions[:, a:b], rows.weights[a:b]
+        )
+        for a, b in pairwise(cuts)
+    ]
+    joined = replace(whole, scores=tree_sum([*parts, RowScores.of(*part_of(rows, 0))]))
+    for name in ("error", "declined", "error_of_decided", "log_loss", "brier"):
+        np.testing.assert_allclose(getattr(joined, name), getattr(whole, name), rtol=1e-12)
+    np.testing.assert_allclose(joined.confusion, whole.confusion)
+    np.testing.assert_allclose(joined.scores.reliability, whole.scores.reliability)
+    for a, b in zip(joined.calibration, whole.calibration, strict=True):
+        np.testing.assert_allclose([*a[:4], *a.right], [*b[:4], *b.right], rtol=1e-9)
+
+
+def part_of(rows, n):
+    return rows.truth[:n], rows.log_probability[:, :n], rows.decisions[:, :n], rows.weights[:n]
+
+
+def test_one_row_has_no_spread_and_none_no_score():
+    rows = rows_of()
+    one, none = (assessed(Rows(*part_of(rows, n))) for n in (1, 0))
+    assert np.isfinite(one.log_loss.value)
+    assert np.isnan(one.log_loss.standard_error)
+    assert np.isnan(none.log_loss).all()
+
+
 def test_rows_of_unknown_class_help_and_are_not_counted():
     data = reference.load("iris")
     codes = np.repeat([0, 1, 2], 50)
     codes[::5] = -1
     spec = ClassSpec(((Gaussian(4),),) * 3, ((1,),) * 3)
     found = cross_classify(spec, as_source(data.X, labels=codes), list("abc"), n_folds=4)
-    assert len(found.truth) == found.confusion.sum() == 120
+    assert found.n_rows == found.confusion.sum() == 120
     alone = cross_classify(
         spec, as_source(data.X[codes >= 0], labels=codes[codes >= 0]), list("abc"), n_folds=4
     )

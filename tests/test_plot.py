@@ -17,6 +17,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from mixtura import GaussianMixture, MixtureModel, as_source, cross_validate, plot
+from mixtura.classify.scores import binned
 from mixtura.errors import DataError, UsageError
 from mixtura.families import (
     FAMILIES,
@@ -452,7 +453,7 @@ def test_confusion_counts_like_scikit_learn():
 def test_calibration_bars_are_wilsons():
     p = np.array([0.05, 0.15, 0.62, 0.65, 0.68, 0.97])
     happened = np.array([False, False, True, False, True, True])
-    given, share, low, high = reliability(p, happened, 10)
+    given, share, low, high = reliability(binned(p, happened, 10))
     np.testing.assert_allclose(given, [0.05, 0.15, 0.65, 0.97])
     np.testing.assert_allclose(share, [0, 0, 2 / 3, 1])
     for i, (k, n) in enumerate([(0, 1), (0, 1), (2, 3), (1, 1)]):

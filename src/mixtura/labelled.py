@@ -47,7 +47,6 @@ from mixtura.start.sample import chosen_rows, uniform_at
 from mixtura.stats import Array
 from mixtura.stopping import Aitken
 
-
 #: EM over the rows of all classes goes on from the mixture of each: this near is near enough.
 _NEAR: dict[str, Any] = {
     "stop": Aitken(POLISH_TOL), "max_iter": POLISH_STEPS, "accelerate": True,

@@ -8,13 +8,15 @@ semi-supervised where some are not.
 
 from __future__ import annotations
 
-from mixtura.classify.assess import Assessment, Bin, Score, cross_classify
+from mixtura.classify.assess import Assessment, Bin, cross_classify
 from mixtura.classify.model import Choice, Classifier, probabilities, total
-from mixtura.classify.rows import class_folds, whole
+from mixtura.classify.rows import class_folds
+from mixtura.classify.scores import BINS, RowScores, Score
 from mixtura.classify.spec import ClassSpec, Criterion, Priors, candidates, n_starts
 from mixtura.classify.targets import by_class, coded
 
 __all__ = [
+    "BINS",
     "Assessment",
     "Bin",
     "Choice",
@@ -22,6 +24,7 @@ __all__ = [
     "Classifier",
     "Criterion",
     "Priors",
+    "RowScores",
     "Score",
     "by_class",
     "candidates",
@@ -31,5 +34,4 @@ __all__ = [
     "n_starts",
     "probabilities",
     "total",
-    "whole",
 ]

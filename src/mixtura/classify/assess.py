@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mixtura.classify.model import probabilities
-from mixtura.classify.rows import class_folds, whole
+from mixtura.classify.model import Classifier, probabilities
+from mixtura.classify.rows import all_codes, class_folds, of_folds
+from mixtura.classify.scores import BINS, RowScores, Score, score_of
 from mixtura.classify.spec import ClassSpec
 from mixtura.classify.work import Work
 from mixtura.errors import UsageError
-from mixtura.source import DataSource, as_source
+from mixtura.fitting import HELD_BYTES
+from mixtura.source import Block, DataSource, hold
 from mixtura.start import rng_for
-from mixtura.stats import Array, IntArray
+from mixtura.stats import Array, IntArray, tree_sum
 
-#: Bins of the calibration table, of equal width.
-BINS = 10
-
-
-class Score(NamedTuple):
-    """A number and its standard error, from the spread over rows."""
-
-    value: float
-    standard_error: float
+#: Rows that are scored at a time.
+SCORED_ROWS = 1 << 14
 
 
 class Bin(NamedTuple):
@@ -40,71 +36,62 @@ class Bin(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """Class probabilities of labelled rows under classifiers that were fitted without them.
-
-    Repeats are averaged row by row before standard errors are taken, so that these are
-    about new rows, not about other folds.
+    """How labelled rows fare under classifiers that were fitted without them.
 
     Attributes
     ----------
     classes : tuple
         Names of the classes.
-    truth : ndarray of shape (n,)
-        Class of each row, from 0.
-    log_probability : ndarray of shape (R, n, C)
-        In nats, for each repeat.
-    decisions : ndarray of shape (R, n)
-        Class decided, -1 where declined.
-    weights : ndarray of shape (n,)
-        Weights of the rows.
+    scores : RowScores
+        Sums over the rows.
     n_folds : int
         Folds of each repeat.
+    n_repeats : int
+        Rounds with other folds.
     n_stopped : int
         Fits that ended before they converged.
     """
 
     classes: tuple[Any, ...]
-    truth: IntArray
-    log_probability: Array
-    decisions: IntArray
-    weights: Array
+    scores: RowScores
     n_folds: int
+    n_repeats: int = 1
     n_stopped: int = 0
 
     @property
-    def n_repeats(self) -> int:
-        """Rounds with other folds."""
-        return len(self.log_probability)
+    def n_rows(self) -> int:
+        """Rows that were classified."""
+        return self.scores.n_rows
+
+    @property
+    def mass(self) -> float:
+        """Sum of their weights."""
+        return self.scores.every.mass
 
     @property
     def confusion(self) -> Array:
         """Weight of rows by class (C) and decision (C, and declined last), mean over repeats."""
-        n_classes = len(self.classes)
-        table = np.zeros((n_classes, n_classes + 1))
-        for decided in self.decisions:
-            columns = np.where(decided < 0, n_classes, decided)
-            np.add.at(table, (self.truth, columns), self.weights)
-        return table / self.n_repeats
+        return self.scores.confusion
 
     @property
     def error(self) -> Score:
         """Share of rows whose most probable class is wrong, whether decided or declined."""
-        return self._mean(self._wrong)
+        return score_of(self.scores.every, 0)
 
     @property
     def declined(self) -> Score:
         """Share of rows without a decision."""
-        return self._mean((self.decisions < 0).astype(float))
+        return score_of(self.scores.every, 1)
 
     @property
     def error_of_decided(self) -> Score:
         """Share of wrong ones among the decisions that were made; NaN without any."""
-        return self._ratio(self._wrong, (self.decisions >= 0).astype(float))
+        return score_of(self.scores.decided)
 
     @property
     def log_loss(self) -> Score:
         """Mean of minus the log-probability of the true class, in nats per row."""
-        return self._mean(-self._of_truth(self.log_probability))
+        return score_of(self.scores.every, 2)
 
     @property
     def brier(self) -> Score:
@@ -113,49 +100,16 @@ class Assessment:
         With two classes it is the squared error of one probability (Brier 1950 has twice
         this).
         """
-        truth = np.arange(len(self.classes)) == self.truth[:, None]
-        distance = ((np.exp(self.log_probability) - truth) ** 2).sum(axis=2)
-        return self._mean(distance / 2)
+        return score_of(self.scores.every, 3)
 
     @property
     def calibration(self) -> tuple[Bin, ...]:
         """What decisions said against how often they were right, in bins that have rows."""
-        said = np.exp(self.log_probability.max(axis=2))
-        place = np.minimum((said * BINS).astype(int), BINS - 1)
-        bins = []
-        for b in range(BINS):
-            own = (place == b).astype(float)
-            rows = float((own @ self.weights).mean())
-            if rows > 0:
-                right = self._ratio(1.0 - self._wrong, own)
-                bins.append(
-                    Bin(b / BINS, (b + 1) / BINS, rows, self._ratio(said, own).value, right)
-                )
-        return tuple(bins)
-
-    @property
-    def _wrong(self) -> Array:
-        return np.asarray(self.log_probability.argmax(axis=2) != self.truth, dtype=float)
-
-    def _of_truth(self, values: Array) -> Array:
-        own = np.take_along_axis(values, self.truth[None, :, None], axis=2)
-        return np.asarray(own[:, :, 0], dtype=float)
-
-    def _mean(self, losses: Array) -> Score:
-        return self._ratio(losses, np.ones_like(losses))
-
-    def _ratio(self, values: Array, counted: Array) -> Score:
-        """Mean of values (R, n) over what is counted (R, n), and its error by linearisation."""
-        top = self.weights * (values * counted).mean(axis=0)
-        bottom = self.weights * counted.mean(axis=0)
-        n = bottom.sum()
-        if n <= 0:
-            return Score(np.nan, np.nan)
-        ratio = float(top.sum() / n)
-        if (bottom > 0).sum() < 2:  # one row has no spread
-            return Score(ratio, np.nan)
-        away = top - ratio * bottom
-        return Score(ratio, float(np.sqrt(away @ away) / n))
+        return tuple(
+            Bin(b / BINS, (b + 1) / BINS, one.mass, score_of(one, 0).value, score_of(one, 1))
+            for b, one in enumerate(self.scores.bins)
+            if one.mass > 0
+        )
 
 
 def cross_classify(
@@ -177,7 +131,7 @@ def cross_classify(
     spec : ClassSpec
         What to fit.
     source : DataSource
-        Rows, weights and classes; held in memory.
+        Rows, weights and classes. Of each row, only its class and folds are kept in memory.
     classes : sequence
         Names of the classes.
     n_folds : int, default=10
@@ -201,6 +155,7 @@ def cross_classify(
     Examples
     --------
     >>> from mixtura.families import Gaussian
+    >>> from mixtura.source import as_source
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(0, 1, (50, 1)), rng.normal(4, 1, (50, 1))])
     >>> source = as_source(X, labels=np.repeat([0, 1], 50))
@@ -210,27 +165,46 @@ def cross_classify(
     (True, np.float64(100.0))
     """
     # ranges, such as the number of categories, are those of all rows
+    source = hold(source, HELD_BYTES)
     spec = replace(spec, families=Work.on(spec, source, classes).families)
-    X, codes, w = whole(source)
-    known = np.flatnonzero((codes >= 0) & (w > 0))
+    codes = all_codes(source, spec.executor)
     rounds = list(_rounds(codes, n_folds, n_repeats, seed, folds))
-    log_probability = np.zeros((len(rounds), len(X), len(classes)))
-    decisions = np.full((len(rounds), len(X)), -1)
-    n_stopped = 0
+    found: list[list[Classifier]] = []
+    for own in rounds:
+        parts = (of_folds(source, own, fold, inside=False) for fold in range(own.max() + 1))
+        found.append([spec.fit(part, classes) for part in parts])
+    n_stopped = sum(not one.fitted.outcome.converged for own in found for one in own)
+    scores = spec.executor.reduce(partial(_scored, found, rounds), source)
+    return Assessment(tuple(classes), scores, int(rounds[0].max()) + 1, len(rounds), n_stopped)
+
+
+def _scored(
+    found: list[list[Classifier]], rounds: list[IntArray], block: Block, n_threads: int = 1
+) -> RowScores:
+    """Scores of the rows of a block whose class is known, some at a time."""
+    del n_threads
+    pieces = range(0, max(block.n_rows, 1), SCORED_ROWS)
+    return tree_sum(
+        _scored_piece(found, rounds, block.rows(start, start + SCORED_ROWS)) for start in pieces
+    )
+
+
+def _scored_piece(found: list[list[Classifier]], rounds: list[IntArray], block: Block) -> RowScores:
+    labels = np.full(block.n_rows, -1) if block.labels is None else block.labels
+    w = np.ones(block.n_rows) if block.w is None else block.w
+    known = np.flatnonzero((labels >= 0) & (w > 0))
+    X = block.X[known]
+    log_probability = np.zeros((len(rounds), len(known), len(found[0][0].classes)))
+    decisions = np.full((len(rounds), len(known)), -1)
     for r, own in enumerate(rounds):
-        for fold in range(own.max() + 1):
-            kept, out = own != fold, np.flatnonzero((own == fold) & (codes >= 0) & (w > 0))
-            part = as_source(X[kept], weights=w[kept], labels=codes[kept])
-            found = spec.fit(part, classes)
-            n_stopped += not found.fitted.outcome.converged
+        folds = own[block.first_row + known]
+        for fold, one in enumerate(found[r]):
+            out = np.flatnonzero(folds == fold)
             if len(out):
-                joint = found.log_joint(X[out])
+                joint = one.log_joint(X[out])
                 log_probability[r, out] = probabilities(joint)
-                decisions[r, out] = found.decide(joint)
-    return Assessment(
-        tuple(classes), codes[known].astype(np.int64), log_probability[:, known],
-        decisions[:, known], w[known], int(rounds[0].max()) + 1, n_stopped,
-    )  # fmt: skip
+                decisions[r, out] = one.decide(joint)
+    return RowScores.of(labels[known].astype(np.int64), log_probability, decisions, w[known])
 
 
 def _rounds(

@@ -10,14 +10,13 @@ import numpy as np
 
 from mixtura import criteria
 from mixtura.classify.model import Choice
-from mixtura.classify.rows import class_folds, whole
+from mixtura.classify.rows import all_codes, class_folds, of_folds
 from mixtura.classify.work import Work
-from mixtura.crossval import cross_validate
+from mixtura.crossval import held_out
 from mixtura.errors import DataError
 from mixtura.families import Family
 from mixtura.mixture import Mixture
-from mixtura.source import DataSource, as_source
-from mixtura.stats import Array
+from mixtura.source import DataSource
 
 #: Family and components of each class.
 Candidate = tuple[Family[Any], tuple[int, ...]]
@@ -50,15 +49,17 @@ def _choose_alone(work: Work, c: int) -> tuple[Choice, Mixture | None]:
     families, sizes = work.families[c], work.spec.sizes[c]
     if len(families) == len(sizes) == 1:
         return Choice(families[0], sizes[0]), None
-    X, w = work.rows_of(c)
-    sizes = tuple(size for size in sizes if size <= len(X))
+    rows = work.rows_of(c)
+    n_rows = rows.count_rows()
+    sizes = tuple(size for size in sizes if size <= n_rows)
     if work.spec.criterion == "cv":
-        return _by_cross_validation(work, families, sizes, X, w), None
+        return _by_cross_validation(work, families, sizes, rows), None
     found: list[tuple[bool, float, Family[Any], Mixture]] = []
     for family, size in _told_apart(families, sizes):
-        mixture = work.alone(family, X, w, size)
+        mixture = work.alone(family, rows, size)
         if mixture is not None:
-            bic = criteria.bic(float(w @ mixture.log_density(X)), mixture.n_free, w.sum())
+            seen = work.spec.executor.reduce(mixture.evaluate, rows)
+            bic = criteria.bic(seen.loglik, mixture.n_free, seen.mass)
             found.append((_is_bounded(mixture), bic, family, mixture))
     if not found:
         raise DataError.labels(f"class {work.classes[c]!r} has no fit of any candidate")
@@ -77,26 +78,27 @@ def _told_apart(
 
 
 def _by_cross_validation(
-    work: Work, families: Sequence[Family[Any]], sizes: tuple[int, ...], X: Array, w: Array
+    work: Work, families: Sequence[Family[Any]], sizes: tuple[int, ...], rows: DataSource
 ) -> Choice:
     """The candidate whose log-densities of left-out rows are highest on average."""
     spec = work.spec
-    n_folds = min(spec.n_folds, len(X))
-    smallest = len(X) - -(-len(X) // n_folds)  # rows outside of the largest fold
+    n_rows = rows.count_rows()
+    n_folds = min(spec.n_folds, n_rows)
+    smallest = n_rows - -(-n_rows // n_folds)  # rows outside of the largest fold
+    tried = [size for size in sizes if size <= smallest]
     problem: DataError | None = None
     found: list[Choice] = []
     for family in families:
         try:
-            scores = cross_validate(
-                family, as_source(X, weights=w), [s for s in sizes if s <= smallest],
-                n_folds=n_folds, start=spec.start, n_starts=spec.n_starts, seed=spec.seed,
-                executor=spec.executor,
-            )  # fmt: skip
+            scores = held_out(
+                family, rows, tried, n_folds=n_folds, start=spec.start, n_starts=spec.n_starts,
+                seed=spec.seed, executor=spec.executor,
+            ).score  # fmt: skip
         except DataError as error:
             problem = error
             continue
-        score = scores.score[scores.sizes.index(scores.best)]
-        found.append(Choice(family, scores.best, float(score)))
+        best = int(np.argmax(scores))
+        found.append(Choice(family, tried[best], float(scores[best])))
     if problem is not None and not found:
         raise problem
     return max(found, key=lambda one: one.score or -np.inf)
@@ -126,13 +128,12 @@ def _held_out(
     work: Work, family: Family[Any], sizes: tuple[int, ...], labelled: DataSource
 ) -> float:
     """Mean log-density of rows and labels that were left out, in nats per row."""
-    X, codes, w = whole(labelled)
+    codes = all_codes(labelled, work.spec.executor)
     folds = class_folds(codes, work.spec.n_folds, work.spec.seed)
     score = 0.0
     for fold in range(folds.max() + 1):
-        kept, out = folds != fold, folds == fold
-        part = as_source(X[kept], weights=w[kept], labels=codes[kept])
+        part = of_folds(labelled, folds, fold, inside=False)
         mixture = work.together(family, sizes, part).mixture
-        test = as_source(X[out], weights=w[out], labels=codes[out])
+        test = of_folds(labelled, folds, fold, inside=True)
         score += work.log_likelihood(mixture, sizes, test)
-    return score / float(w.sum())
+    return score / float(work.n_known.sum())

@@ -1,22 +1,83 @@
-"""Rows of classes: in memory, in folds, and counted."""
+"""Rows of classes: picked, in folds, and counted, pass by pass."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 
-from mixtura.crossval import in_memory
+from mixtura.codec import encodable
 from mixtura.errors import DataError, UsageError
-from mixtura.source import DataSource
+from mixtura.executor import Executor
+from mixtura.source import Block, DataSource, PickedSource, hold
+from mixtura.source.base import Labels
 from mixtura.start import rng_for
-from mixtura.stats import Array, IntArray, Rows
+from mixtura.stats import Array, BoolArray, IntArray
 
 
-def whole(source: DataSource) -> tuple[Rows, IntArray, Array]:
-    """All rows of a source, their classes (-1 where unknown) and weights, in memory."""
-    X, w = in_memory(source)
-    labels = [block.labels for block in source.blocks() if block.labels is not None]
-    codes = np.concatenate(labels) if labels else np.full(len(X), -1)
-    return X, codes, np.ones(len(X)) if w is None else w
+def of_class(source: DataSource, c: int) -> DataSource:
+    """Rows of one class, of weight > 0, without their labels."""
+    return _held_like(PickedSource(source, partial(_is_of_class, c), _no_labels), source)
+
+
+def of_known_class(source: DataSource) -> DataSource:
+    """Rows whose class is known, with their labels."""
+    return _held_like(PickedSource(source, _is_known), source)
+
+
+def of_folds(source: DataSource, folds: IntArray, fold: int, *, inside: bool) -> DataSource:
+    """Rows that are in one fold, or all others; folds (n,) are those of all rows."""
+    picked = PickedSource(source, partial(_is_in_fold, folds, fold, inside))
+    return _held_like(picked, source)
+
+
+def _held_like(picked: DataSource, source: DataSource) -> DataSource:
+    """Picked rows, once and for all where those that they are picked from are in memory."""
+    return hold(picked) if source.in_memory else picked
+
+
+def _is_of_class(c: int, block: Block) -> BoolArray:
+    own = _codes(block) == c
+    return np.asarray(own if block.w is None else own & (block.w > 0))
+
+
+def _is_known(block: Block) -> BoolArray:
+    return np.asarray(_codes(block) >= 0)
+
+
+def _is_in_fold(folds: IntArray, fold: int, inside: bool, block: Block) -> BoolArray:
+    own = folds[block.first_row : block.first_row + block.n_rows]
+    return np.asarray((own == fold) == inside)
+
+
+def _no_labels(labels: Labels) -> None:
+    del labels
+
+
+def _codes(block: Block) -> Labels:
+    return np.full(block.n_rows, -1, dtype=np.int32) if block.labels is None else block.labels
+
+
+def all_codes(source: DataSource, executor: Executor) -> IntArray:
+    """Classes of all rows, (n,), -1 where unknown: the only thing of each row that is kept."""
+    return np.asarray(executor.reduce(_codes_of, source).values, dtype=np.int64)
+
+
+@encodable
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Numbers of rows, (n,); adding puts one after the other."""
+
+    values: IntArray
+
+    def __add__(self, other: Row) -> Row:
+        return Row(np.concatenate([self.values, other.values]))
+
+
+def _codes_of(block: Block, n_threads: int = 1) -> Row:
+    del n_threads
+    return Row(np.asarray(_codes(block)))
 
 
 def class_folds(codes: IntArray, n_folds: int, seed: int) -> IntArray:
@@ -46,15 +107,56 @@ def class_folds(codes: IntArray, n_folds: int, seed: int) -> IntArray:
     return folds
 
 
-def known_classes(source: DataSource, n_classes: int) -> tuple[Array, Array, int]:
-    """Weight and number of the rows of each class, and the number of unlabelled rows."""
-    weight, rows, unknown = np.zeros(n_classes), np.zeros(n_classes), 0
-    for block in source.blocks():
-        if block.labels is None:
-            raise DataError.labels("a classifier needs the classes of some rows")
-        w = np.ones(block.n_rows) if block.w is None else block.w
-        known = (block.labels >= 0) & (w > 0)
-        weight += np.bincount(block.labels[known], w[known], minlength=n_classes)
-        rows += np.bincount(block.labels[known], minlength=n_classes)
-        unknown += int(((block.labels < 0) & (w > 0)).sum())
-    return weight, rows, unknown
+@encodable
+@dataclass(frozen=True, eq=False)
+class Count:
+    """Rows of weight > 0 by class.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (C,)
+        Weight of the rows of each class.
+    rows : ndarray of shape (C,)
+        Their number.
+    unknown : float
+        Number of rows whose class is not known.
+    labelled : bool
+        There are labels at all.
+    """
+
+    weight: Array
+    rows: Array
+    unknown: float
+    labelled: bool
+
+    def __add__(self, other: Count) -> Count:
+        return Count(
+            self.weight + other.weight, self.rows + other.rows, self.unknown + other.unknown,
+            self.labelled or other.labelled,
+        )  # fmt: skip
+
+
+def known_classes(source: DataSource, n_classes: int, executor: Executor) -> Count:
+    """Count the rows of each class.
+
+    Raises
+    ------
+    DataError
+        There are no labels.
+    """
+    found = executor.reduce(partial(_counted, n_classes), source)
+    if not found.labelled:
+        raise DataError.labels("a classifier needs the classes of some rows")
+    return found
+
+
+def _counted(n_classes: int, block: Block, n_threads: int = 1) -> Count:
+    del n_threads
+    codes = _codes(block)
+    w = np.ones(block.n_rows) if block.w is None else block.w
+    known = (codes >= 0) & (w > 0)
+    return Count(
+        np.bincount(codes[known], w[known], minlength=n_classes).astype(float),
+        np.bincount(codes[known], minlength=n_classes).astype(float),
+        float(((codes < 0) & (w > 0)).sum()), block.labels is not None,
+    )  # fmt: skip

@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixtura.classify.model import Choice, Classifier, total
-from mixtura.classify.rows import known_classes, whole
+from mixtura.classify.rows import known_classes, of_class, of_known_class
+from mixtura.crossval import in_memory
 from mixtura.degenerate import Care
 from mixtura.em import Fit, estimate, fit_em
 from mixtura.errors import DataError, DegenerateComponentError, UsageError
 from mixtura.executor import Executor
 from mixtura.families import Composite, CompositeParams, Family
 from mixtura.fitting import Closing, Fitted
-from mixtura.labelled import class_mixture, labelled_start, with_component_labels
+from mixtura.labelled import (
+    class_mixture,
+    labelled_start,
+    streamed_mixture,
+    with_component_labels,
+)
 from mixtura.mixture import Mixture
 from mixtura.prepare import prepare
 from mixtura.profile import measure
-from mixtura.source import DataSource, Summary, as_source
+from mixtura.source import DataSource, Summary
 from mixtura.stats import Array
 from mixtura.stopping import Outcome
 from mixtura.weighting import FREE, ClassShares, Weighting
@@ -74,28 +80,23 @@ class Work:
             if family not in adapted:
                 adapted[family], summary = _adapted(family, source, spec.executor)
         families = tuple(tuple(adapted[one] for one in own) for own in spec.families)
-        n_known, n_rows, n_unknown = known_classes(source, len(classes))
-        for rows, name, sizes in zip(n_rows, classes, spec.sizes, strict=True):
+        known = known_classes(source, len(classes), spec.executor)
+        for rows, name, sizes in zip(known.rows, classes, spec.sizes, strict=True):
             if rows < max(min(sizes), 1):
                 raise DataError.labels(
                     f"class {name!r} has {int(rows)} row(s) of positive weight for "
                     f"{min(sizes)} component(s)"
                 )
-        return cls(spec, source, summary, tuple(classes), families, n_known, n_unknown == 0)
+        everything = known.unknown == 0
+        return cls(spec, source, summary, tuple(classes), families, known.weight, everything)
 
-    def rows_of(self, c: int) -> tuple[Array, Array]:
-        """Rows of one class, and their weights."""
-        X, codes, w = whole(self.source)
-        own = (codes == c) & (w > 0)
-        return np.asarray(X[own], dtype=float), w[own]
+    def rows_of(self, c: int) -> DataSource:
+        """Rows of one class."""
+        return of_class(self.source, c)
 
     def labelled(self) -> DataSource:
         """Rows whose class is known."""
-        if self.everything:
-            return self.source
-        X, codes, w = whole(self.source)
-        known = codes >= 0
-        return as_source(X[known], weights=w[known], labels=codes[known])
+        return self.source if self.everything else of_known_class(self.source)
 
     # -- fitting ------------------------------------------------------------------
 
@@ -124,15 +125,18 @@ class Work:
         start = Mixture(family, weights / weights.sum(), params)
         return self._em(start, sizes, with_component_labels(self.source, sizes))
 
-    def alone(self, family: Family[Any], X: Array, w: Array, size: int) -> Mixture | None:
+    def alone(self, family: Family[Any], rows: DataSource, size: int) -> Mixture | None:
         """Fit one candidate to the rows of one class; None where it has no fit."""
         spec = self.spec
         if size == 1:
-            return estimate(family, as_source(X, weights=w), 1, executor=spec.executor)
+            return estimate(family, rows, 1, executor=spec.executor)
+        how = size, spec.start, spec.n_starts, spec.seed, spec.executor
         try:
-            return class_mixture(
-                family, X, w, size, spec.start, spec.n_starts, spec.seed, spec.executor
-            )
+            if not rows.in_memory:
+                return streamed_mixture(family, rows, *how)
+            X, w = in_memory(rows)
+            own = np.asarray(X, dtype=float)
+            return class_mixture(family, own, np.ones(len(X)) if w is None else w, *how)
         except (DataError, DegenerateComponentError):
             return None
 
@@ -161,7 +165,7 @@ class Work:
 
     def _found(self, c: int, choice: Choice) -> Mixture:
         """The mixture of one class, which must exist."""
-        mixture = self.alone(choice.family, *self.rows_of(c), choice.n_components)
+        mixture = self.alone(choice.family, self.rows_of(c), choice.n_components)
         if mixture is None:
             raise DataError.labels(
                 f"class {self.classes[c]!r} has no mixture of {choice.n_components} components"

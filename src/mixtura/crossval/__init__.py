@@ -8,7 +8,7 @@ from mixtura.crossval.held_rows import HeldRows
 from mixtura.crossval.splits import ALL, Cut, Folding, Kind, OwnFolds, Splits, fold_of_rows
 from mixtura.crossval.streams import streamed
 from mixtura.crossval.trials import Cell, Search, Trial
-from mixtura.crossval.validate import CrossValidation, cross_validate, in_memory
+from mixtura.crossval.validate import CrossValidation, cross_validate, held_out, in_memory
 
 __all__ = [
     "ALL",
@@ -27,6 +27,7 @@ __all__ = [
     "Trial",
     "cross_validate",
     "fold_of_rows",
+    "held_out",
     "in_memory",
     "streamed",
 ]

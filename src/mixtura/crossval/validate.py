@@ -1,9 +1,9 @@
-"""Cross-validation of numbers of components on rows in memory."""
+"""Cross-validation of numbers of components."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from mixtura.crossval.held import HeldTrials
 from mixtura.crossval.held_out import HeldOut, Score
 from mixtura.crossval.held_rows import HeldRows
 from mixtura.crossval.splits import Cut, Folding, Kind, OwnFolds, Splits
+from mixtura.crossval.streams import streamed
 from mixtura.crossval.trials import Cell, Search
 from mixtura.errors import DataError, UsageError
 from mixtura.executor import Executor, Local
@@ -20,9 +21,13 @@ from mixtura.families import Family
 from mixtura.families.runs import Ints
 from mixtura.mixture import Mixture
 from mixtura.prepare import Prospect
-from mixtura.source import Block, DataSource
+from mixtura.source import Block, DataSource, hold
 from mixtura.start import portfolio
 from mixtura.stats import Array, Rows
+
+#: When runs end, in nats per unit of weight, and their greatest number of M steps.
+TOL = 1e-6
+MAX_ITER = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +114,8 @@ def cross_validate(
     start: str = "auto",
     n_starts: int = 5,
     seed: int = 0,
-    tol: float = 1e-6,
-    max_iter: int = 1000,
+    tol: float = TOL,
+    max_iter: int = MAX_ITER,
     executor: Executor | None = None,
 ) -> CrossValidation:
     """Score numbers of components by the log-density of rows that were left out.
@@ -175,36 +180,71 @@ def cross_validate(
     >>> cross_validate(Gaussian(2), as_source(X), range(1, 4)).best
     1
     """
-    executor = executor or Local()
-    sizes = tuple(sizes)
+    executor, sizes = executor or Local(), tuple(sizes)
+    folding: Folding
+    if folds is None:
+        folding = Splits(n_folds, repeats, splits, seed)
+    else:
+        folding = OwnFolds.checked(folds, source.count_rows())
+    source = hold(source)
+    search = Search((), sizes, portfolio(start, n_starts), seed, tol, max_iter)
+    fitted = _fitted(family, source, search, folding, executor)
+    X, w = in_memory(source)
+    total, times = Score(folding, fitted).totals(Block(X, w), executor.threads())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log_density = total / times
+    return CrossValidation(
+        sizes, log_density, folding.folds(0, 0, len(X)), w, times, folding.spread
+    )
+
+
+def held_out(
+    family: Family[Any],
+    source: DataSource,
+    sizes: Sequence[int],
+    *,
+    n_folds: int,
+    start: str,
+    n_starts: int,
+    seed: int,
+    executor: Executor,
+) -> HeldOut:
+    """Moments of held-out log-densities of some sizes, of rows that need not fit into memory.
+
+    Arguments and errors are those of `cross_validate`.
+    """
+    folding = Splits(n_folds, seed=seed)
+    search = Search((), tuple(sizes), portfolio(start, n_starts), seed, TOL, MAX_ITER)
+    return executor.reduce(
+        Score(folding, _fitted(family, source, search, folding, executor)), source
+    )
+
+
+def _fitted(
+    family: Family[Any], source: DataSource, search: Search, folding: Folding, executor: Executor
+) -> list[tuple[Cut, list[Mixture]]]:
+    """Mixtures of all sizes without the rows of each cut."""
+    sizes = search.sizes
     if not sizes or min(sizes) < 1:
         raise UsageError.argument("sizes", sizes, "whole numbers >= 1")
     prospect = Prospect([family], source, max(sizes), executor)
     prospect.enough_for(max(sizes))
-    families = prospect.ready_for(family, sizes)
-    X, w = in_memory(source)
-    folding: Folding
-    if folds is None:
-        folding = Splits(n_folds, repeats, splits, seed)
-        if int(folding.n_folds or 0) > len(X):
-            raise UsageError.argument("n_folds", folding.n_folds, f"from 2 to {len(X)}, the rows")
-    else:
-        folding = OwnFolds.checked(folds, len(X))
-    search = Search((families,), sizes, portfolio(start, n_starts), seed, tol, max_iter)
+    n_rows = prospect.summary.n_rows
+    if isinstance(folding, Splits) and int(folding.n_folds or 0) > n_rows:
+        raise UsageError.argument("n_folds", folding.n_folds, f"from 2 to {n_rows}, the rows")
+    search = replace(search, families=(prospect.ready_for(family, sizes),))
     cuts = list(folding.cuts)
-    trials = HeldTrials(search, HeldRows(X, w, folding), executor).made(cuts)
+    if source.in_memory:
+        trials = HeldTrials(search, HeldRows(*in_memory(source), folding), executor).made(cuts)
+    else:
+        trials = streamed(search, source, prospect.summary, folding, cuts, executor)
     mixtures: list[tuple[Cut, list[Mixture]]] = []
     for cut in cuts:
         own = [trials[Cell(0, size, cut)] for size in sizes]
         if failed := [trial.reason for trial in own if trial.mixture is None]:
             raise DataError.held_out(cut.fold, failed[0])
         mixtures.append((cut, [trial.mixture for trial in own if trial.mixture is not None]))
-    total, times = Score(folding, mixtures).totals(Block(X, w), executor.threads())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log_density = total / times
-    return CrossValidation(
-        sizes, log_density, folding.folds(0, 0, len(X)), w, times, folding.spread
-    )
+    return mixtures
 
 
 def in_memory(source: DataSource) -> tuple[Rows, Array | None]:

@@ -41,8 +41,8 @@ def assessment_document(found: Assessment) -> Document:
     facts = {
         "n_folds": found.n_folds,
         "n_repeats": found.n_repeats,
-        "n_rows": len(found.truth),
-        "sum_of_weights": found.weights.sum(),
+        "n_rows": found.n_rows,
+        "sum_of_weights": found.mass,
         "n_stopped": found.n_stopped,
         **{name: score._asdict() for name, score in scores.items()},
         "classes": found.classes,

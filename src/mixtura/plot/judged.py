@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtri
 
+from mixtura.classify.scores import binned
 from mixtura.errors import UsageError
 from mixtura.plot.style import REFERENCE, axes, colour, legend, plain, tidy
 from mixtura.stats import Array
@@ -57,7 +58,17 @@ def confusion(
     >>> [text.get_text() for text in ax.texts]
     ['1', '1', '0', '1']
     """
-    counts, names = confusion_counts(y_true, y_pred, classes)
+    return confusion_table(*confusion_counts(y_true, y_pred, classes), share=share, ax=ax)
+
+
+def confusion_table(
+    counts: np.ndarray[Any, Any],
+    names: Sequence[Any],
+    *,
+    share: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw counts (true, predicted); see `confusion`."""
     sums = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = counts / sums
     ax = axes(ax, (5.4, 4.6))
@@ -143,11 +154,18 @@ def calibration(
         raise UsageError.argument(
             "probabilities", P.shape, f"probabilities of shape ({len(true)}, {len(names)})"
         )
+    bins = np.array(
+        [binned(own, true == name, n_bins) for own, name in zip(P.T, names, strict=True)]
+    )
+    return calibration_curves(bins, names, ax=ax)
+
+
+def calibration_curves(bins: Array, names: Sequence[Any], *, ax: Axes | None = None) -> Axes:
+    """Draw what `binned` found of each class, (C, 3, B); see `calibration`."""
     ax = axes(ax, (5.2, 4.8))
     ax.plot([0, 1], [0, 1], color=REFERENCE, ls="--", lw=1, label="calibrated")
-    shown = [1] if len(names) == 2 else range(len(names))
-    for k in shown:
-        given, share, low, high = reliability(P[:, k], true == names[k], n_bins)
+    for k in [1] if len(names) == 2 else range(len(names)):
+        given, share, low, high = reliability(bins[k])
         ax.errorbar(
             given, share, [share - low, high - share], color=colour(k), marker="o", ms=4.5,
             lw=1.4, capsize=2, label=plain(str(names[k])),
@@ -158,8 +176,13 @@ def calibration(
     return tidy(ax, "probability of the class", "share of rows that are of the class")
 
 
-def reliability(p: Array, happened: Any, n_bins: int) -> tuple[Array, Array, Array, Array]:
+def reliability(bins: Array) -> tuple[Array, Array, Array, Array]:
     """Mean probability, share, and Wilson's interval of the share, of each bin that has rows.
+
+    Parameters
+    ----------
+    bins : ndarray of shape (3, B)
+        From `binned`.
 
     Notes
     -----
@@ -167,17 +190,14 @@ def reliability(p: Array, happened: Any, n_bins: int) -> tuple[Array, Array, Arr
 
     Examples
     --------
-    >>> import numpy as np
-    >>> given, share, *_ = reliability(np.array([0.2, 0.3, 0.9]), np.array([False, True, True]), 2)
+    >>> from mixtura.classify.scores import binned
+    >>> bins = binned(np.array([0.2, 0.3, 0.9]), np.array([False, True, True]), 2)
+    >>> given, share, *_ = reliability(bins)
     >>> given, share
     (array([0.25, 0.9 ]), array([0.5, 1. ]))
     """
-    at = np.minimum((p * n_bins).astype(int), n_bins - 1)
-    n = np.bincount(at, minlength=n_bins).astype(float)
-    used = n > 0
-    n = n[used]
-    given = np.bincount(at, p, n_bins)[used] / n
-    share = np.bincount(at, np.asarray(happened, dtype=float), n_bins)[used] / n
+    n, said, happened = bins[:, bins[0] > 0]
+    given, share = said / n, happened / n
     z = ndtri(0.5 + COVERAGE / 2.0)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mixtura import plot
 from mixtura.describe import assessment_document, assessment_text, class_document, class_text
+from mixtura.plot.judged import calibration_curves, confusion_table
 from mixtura.reporting.make import Report, gallery, repeat, section
 from mixtura.reporting.pictures import figure
 from mixtura.webpage import asset, escape, page
@@ -59,16 +57,12 @@ def _lines(text: str) -> str:
 
 def _pictures(assessed: Assessment) -> list[str]:
     """Confusion of the decisions that were made, and calibration, over all repeats."""
-    names = np.array([str(name) for name in assessed.classes], dtype=object)
-    truth = np.tile(assessed.truth, assessed.n_repeats)
-    decided = assessed.decisions.ravel() >= 0
+    names = [str(name) for name in assessed.classes]
+    counts = assessed.scores.counts[:, :-1].astype(int)  # without what was declined
     found: list[str] = []
-    if decided.any():
-        ax = plot.confusion(
-            names[truth[decided]], names[assessed.decisions.ravel()[decided]], classes=list(names)
-        )
+    if counts.any():
+        ax = confusion_table(counts, names)
         found.append(figure(ax, "Decisions by true class, all repeats together", "confusion"))
-    P = np.exp(assessed.log_probability).reshape(-1, len(names))
-    ax = plot.calibration(names[truth], P, classes=list(names))
+    ax = calibration_curves(assessed.scores.reliability, names)
     found.append(figure(ax, "Do probabilities say how often a class occurs?", "calibration"))
     return found
