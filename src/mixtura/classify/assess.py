@@ -15,10 +15,11 @@ from mixtura.classify.scores import BINS, RowScores, Score, score_of
 from mixtura.classify.spec import ClassSpec
 from mixtura.classify.work import Work
 from mixtura.errors import UsageError
+from mixtura.families.runs import Ints
 from mixtura.fitting import HELD_BYTES
 from mixtura.source import Block, DataSource, hold
 from mixtura.start import rng_for
-from mixtura.stats import Array, IntArray, tree_sum
+from mixtura.stats import Array, tree_sum
 
 #: Rows that are scored at a time.
 SCORED_ROWS = 1 << 14
@@ -120,7 +121,7 @@ def cross_classify(
     n_folds: int = 10,
     n_repeats: int = 1,
     seed: int = 0,
-    folds: IntArray | None = None,
+    folds: Ints | None = None,
 ) -> Assessment:
     """Fit without each fold in turn, and classify its rows; rows of unknown class always help.
 
@@ -179,7 +180,7 @@ def cross_classify(
 
 
 def _scored(
-    found: list[list[Classifier]], rounds: list[IntArray], block: Block, n_threads: int = 1
+    found: list[list[Classifier]], rounds: list[Ints], block: Block, n_threads: int = 1
 ) -> RowScores:
     """Scores of the rows of a block whose class is known, some at a time."""
     del n_threads
@@ -189,7 +190,7 @@ def _scored(
     )
 
 
-def _scored_piece(found: list[list[Classifier]], rounds: list[IntArray], block: Block) -> RowScores:
+def _scored_piece(found: list[list[Classifier]], rounds: list[Ints], block: Block) -> RowScores:
     labels = np.full(block.n_rows, -1) if block.labels is None else block.labels
     w = np.ones(block.n_rows) if block.w is None else block.w
     known = np.flatnonzero((labels >= 0) & (w > 0))
@@ -208,13 +209,13 @@ def _scored_piece(found: list[list[Classifier]], rounds: list[IntArray], block: 
 
 
 def _rounds(
-    codes: IntArray, n_folds: int, n_repeats: int, seed: int, folds: IntArray | None
-) -> Iterator[IntArray]:
+    codes: Ints, n_folds: int, n_repeats: int, seed: int, folds: Ints | None
+) -> Iterator[Ints]:
     if folds is None:
         for r in range(n_repeats):
             yield class_folds(codes, n_folds, int(rng_for(seed, "repeat", r).integers(2**31)))
         return
-    for own in np.atleast_2d(np.asarray(folds)):
+    for own in np.atleast_2d(np.asarray(folds, dtype=np.int32)):
         if own.shape != codes.shape or (own[codes >= 0] < 0).any() or own.max() < 1:
             raise UsageError.argument(
                 "folds", f"of shape {np.shape(folds)}", f"folds 0, 1, ... of {len(codes)} rows"

@@ -10,10 +10,11 @@ import numpy as np
 from mixtura.codec import encodable
 from mixtura.errors import DataError, UsageError
 from mixtura.executor import Executor
+from mixtura.families.runs import Ints
 from mixtura.source import Block, DataSource, PickedSource, hold
 from mixtura.source.base import Labels
 from mixtura.start import rng_for
-from mixtura.stats import Array, BoolArray, IntArray
+from mixtura.stats import Array, BoolArray
 
 
 def of_class(source: DataSource, c: int) -> DataSource:
@@ -26,7 +27,7 @@ def of_known_class(source: DataSource) -> DataSource:
     return _held_like(PickedSource(source, _is_known), source)
 
 
-def of_folds(source: DataSource, folds: IntArray, fold: int, *, inside: bool) -> DataSource:
+def of_folds(source: DataSource, folds: Ints, fold: int, *, inside: bool) -> DataSource:
     """Rows that are in one fold, or all others; folds (n,) are those of all rows."""
     picked = PickedSource(source, partial(_is_in_fold, folds, fold, inside))
     return _held_like(picked, source)
@@ -46,7 +47,7 @@ def _is_known(block: Block) -> BoolArray:
     return np.asarray(_codes(block) >= 0)
 
 
-def _is_in_fold(folds: IntArray, fold: int, inside: bool, block: Block) -> BoolArray:
+def _is_in_fold(folds: Ints, fold: int, inside: bool, block: Block) -> BoolArray:
     own = folds[block.first_row : block.first_row + block.n_rows]
     return np.asarray((own == fold) == inside)
 
@@ -59,9 +60,9 @@ def _codes(block: Block) -> Labels:
     return np.full(block.n_rows, -1, dtype=np.int32) if block.labels is None else block.labels
 
 
-def all_codes(source: DataSource, executor: Executor) -> IntArray:
+def all_codes(source: DataSource, executor: Executor) -> Ints:
     """Classes of all rows, (n,), -1 where unknown: the only thing of each row that is kept."""
-    return np.asarray(executor.reduce(_codes_of, source).values, dtype=np.int64)
+    return executor.reduce(_codes_of, source).values
 
 
 @encodable
@@ -69,7 +70,7 @@ def all_codes(source: DataSource, executor: Executor) -> IntArray:
 class Row:
     """Numbers of rows, (n,); adding puts one after the other."""
 
-    values: IntArray
+    values: Ints
 
     def __add__(self, other: Row) -> Row:
         return Row(np.concatenate([self.values, other.values]))
@@ -77,10 +78,10 @@ class Row:
 
 def _codes_of(block: Block, n_threads: int = 1) -> Row:
     del n_threads
-    return Row(np.asarray(_codes(block)))
+    return Row(np.asarray(_codes(block), dtype=np.int32))
 
 
-def class_folds(codes: IntArray, n_folds: int, seed: int) -> IntArray:
+def class_folds(codes: Ints, n_folds: int, seed: int) -> Ints:
     """Fold of each row, (n,), every class spread evenly; -1 for rows of unknown class.
 
     Raises
@@ -94,15 +95,17 @@ def class_folds(codes: IntArray, n_folds: int, seed: int) -> IntArray:
     >>> int(folds[4]), sorted(folds[[0, 2]].tolist()), sorted(folds[[1, 3]].tolist())
     (-1, [0, 1], [0, 1])
     """
-    known = np.flatnonzero(codes >= 0)
-    if not 2 <= n_folds <= len(known):
-        raise UsageError.argument("n_folds", n_folds, f"from 2 to {len(known)}, the labelled rows")
-    folds = np.full(len(codes), -1)
+    n_known = int((codes >= 0).sum())
+    if not 2 <= n_folds <= n_known:
+        raise UsageError.argument("n_folds", n_folds, f"from 2 to {n_known}, the labelled rows")
+    folds = np.full(len(codes), -1, dtype=np.int32)
     dealt = 0
-    for c in np.unique(codes[known]):
+    for c in np.unique(codes[codes >= 0]):
         own = np.flatnonzero(codes == c)
-        own = own[rng_for(seed, "class folds", int(c)).permutation(len(own))]
-        folds[own] = (dealt + np.arange(len(own))) % n_folds  # go on where the last class ended
+        rng_for(seed, "class folds", int(c)).shuffle(own)
+        deal = np.arange(dealt, dealt + len(own))  # go on where the last class ended
+        deal %= n_folds
+        folds[own] = deal
         dealt += len(own)
     return folds
 
