@@ -610,3 +610,17 @@ def test_one_class_is_one_density():
     density = GaussianMixture(1).fit(X).score_samples(X)
     np.testing.assert_allclose(model.score_samples(X), density, atol=1e-10)
     assert set(model.predict(X)) == {"only"}
+
+
+@pytest.mark.parametrize("d", [8, 16, 24])
+def test_groups_in_one_of_many_columns_are_found(d):
+    """Each class has two groups, 18 apart in the first column; the others say nothing."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(6000, d))
+        y = rng.integers(0, 2, len(X))
+        X[:, 0] += 18.0 * rng.integers(0, 2, len(X)) + 9.0 * y
+        model = GenerativeClassifier(n_components=2, random_state=seed).fit(X, y)
+        means = np.sort(model.mixture_.means[:, 0])
+        np.testing.assert_allclose(means, [0.0, 9.0, 18.0, 27.0], atol=0.2)
+        assert model.score(X, y) > 0.999

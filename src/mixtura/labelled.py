@@ -42,10 +42,15 @@ from mixtura.start import (
     sample_limit,
 )
 from mixtura.start.contest import POLISH_STEPS, POLISH_TOL
+from mixtura.start.hierarchy import MANY_COLUMNS
 from mixtura.start.initial import rows_of
 from mixtura.start.sample import chosen_rows, uniform_at
 from mixtura.stats import Array
 from mixtura.stopping import Aitken
+
+#: Starts by k-means beside the tree, where it calls for them.
+MORE_STARTS = 4
+ROWS_PER_PARAMETER = 3
 
 #: EM over the rows of all classes goes on from the mixture of each: this near is near enough.
 _NEAR: dict[str, Any] = {
@@ -177,6 +182,8 @@ def class_mixture(
         some = rows[chosen], weights[chosen]
     sample = as_source(some[0], weights=some[1])
     methods = portfolio(start, n_starts)
+    if start == "hierarchical" and _calls_for_more(family, n_components, len(rows)):
+        methods += ["kmeans"] * MORE_STARTS
     starts = initial_mixtures(family, sample, n_components, methods, seed, executor)
     care = Care("repair", max(float((some[1] > 0).sum()), float(some[1].sum())))
     mixture = best_run(starts, sample, executor=executor, care=care, **_NEAR)[1]
@@ -186,6 +193,15 @@ def class_mixture(
         whole = as_source(rows, weights=weights)
         mixture = fit_em(mixture, whole, executor=executor, care=Care(), **_NEAR).mixture
     return mixture
+
+
+def _calls_for_more(family: Family[Any], n_components: int, n_rows: int) -> bool:
+    """Whether a tree may miss groups, and there are rows enough that no accident looks like one.
+
+    In many columns that tell nothing, a tree of some hundred rows does not see the one that does.
+    """
+    enough = ROWS_PER_PARAMETER * family.n_free(n_components)
+    return family.n_features >= MANY_COLUMNS and n_rows >= enough
 
 
 def streamed_mixture(

@@ -15,6 +15,7 @@ from mixtura.classify.scores import BINS, RowScores, Score, score_of
 from mixtura.classify.spec import ClassSpec
 from mixtura.classify.work import Work
 from mixtura.errors import UsageError
+from mixtura.executor import session
 from mixtura.families.runs import Ints
 from mixtura.fitting import HELD_BYTES
 from mixtura.source import Block, DataSource, hold
@@ -167,16 +168,24 @@ def cross_classify(
     """
     # ranges, such as the number of categories, are those of all rows
     source = hold(source, HELD_BYTES)
-    spec = replace(spec, families=Work.on(spec, source, classes).families)
-    codes = all_codes(source, spec.executor)
-    rounds = list(_rounds(codes, n_folds, n_repeats, seed, folds))
-    found: list[list[Classifier]] = []
-    for own in rounds:
-        parts = (of_folds(source, own, fold, inside=False) for fold in range(own.max() + 1))
-        found.append([spec.fit(part, classes) for part in parts])
-    n_stopped = sum(not one.fitted.outcome.converged for own in found for one in own)
-    scores = spec.executor.reduce(partial(_scored, found, rounds), source)
+    job = spec.job(n_folds=n_folds, n_repeats=n_repeats, folds_seed=seed, folds=folds)
+    with session(spec.executor, source, job) as executor:
+        spec = replace(spec, executor=executor)
+        spec = replace(spec, families=Work.on(spec, source, classes).families)
+        codes = all_codes(source, executor)
+        rounds = list(_rounds(codes, n_folds, n_repeats, seed, folds))
+        found: list[list[Classifier]] = []
+        for own in rounds:
+            parts = (of_folds(source, own, fold, inside=False) for fold in range(own.max() + 1))
+            found.append([_timeless(spec.fit(part, classes)) for part in parts])
+        n_stopped = sum(not one.fitted.outcome.converged for own in found for one in own)
+        scores = executor.reduce(partial(_scored, found, rounds), source)
     return Assessment(tuple(classes), scores, int(rounds[0].max()) + 1, len(rounds), n_stopped)
+
+
+def _timeless(found: Classifier) -> Classifier:
+    """The same of every fit to the same rows, however long it took."""
+    return replace(found, fitted=replace(found.fitted, seconds=0.0))
 
 
 def _scored(

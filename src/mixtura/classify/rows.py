@@ -29,6 +29,7 @@ def of_known_class(source: DataSource) -> DataSource:
 
 def of_folds(source: DataSource, folds: Ints, fold: int, *, inside: bool) -> DataSource:
     """Rows that are in one fold, or all others; folds (n,) are those of all rows."""
+    source.count_rows()  # places of rows must be known
     picked = PickedSource(source, partial(_is_in_fold, folds, fold, inside))
     return _held_like(picked, source)
 
@@ -67,18 +68,18 @@ def all_codes(source: DataSource, executor: Executor) -> Ints:
 
 @encodable
 @dataclass(frozen=True, eq=False)
-class Row:
+class Codes:
     """Numbers of rows, (n,); adding puts one after the other."""
 
     values: Ints
 
-    def __add__(self, other: Row) -> Row:
-        return Row(np.concatenate([self.values, other.values]))
+    def __add__(self, other: Codes) -> Codes:
+        return Codes(np.concatenate([self.values, other.values]))
 
 
-def _codes_of(block: Block, n_threads: int = 1) -> Row:
+def _codes_of(block: Block, n_threads: int = 1) -> Codes:
     del n_threads
-    return Row(np.asarray(_codes(block), dtype=np.int32))
+    return Codes(np.asarray(_codes(block), dtype=np.int32))
 
 
 def class_folds(codes: Ints, n_folds: int, seed: int) -> Ints:
@@ -112,7 +113,7 @@ def class_folds(codes: Ints, n_folds: int, seed: int) -> Ints:
 
 @encodable
 @dataclass(frozen=True, eq=False)
-class Count:
+class ClassCounts:
     """Rows of weight > 0 by class.
 
     Attributes
@@ -132,14 +133,14 @@ class Count:
     unknown: float
     labelled: bool
 
-    def __add__(self, other: Count) -> Count:
-        return Count(
+    def __add__(self, other: ClassCounts) -> ClassCounts:
+        return ClassCounts(
             self.weight + other.weight, self.rows + other.rows, self.unknown + other.unknown,
             self.labelled or other.labelled,
         )  # fmt: skip
 
 
-def known_classes(source: DataSource, n_classes: int, executor: Executor) -> Count:
+def known_classes(source: DataSource, n_classes: int, executor: Executor) -> ClassCounts:
     """Count the rows of each class.
 
     Raises
@@ -153,12 +154,12 @@ def known_classes(source: DataSource, n_classes: int, executor: Executor) -> Cou
     return found
 
 
-def _counted(n_classes: int, block: Block, n_threads: int = 1) -> Count:
+def _counted(n_classes: int, block: Block, n_threads: int = 1) -> ClassCounts:
     del n_threads
     codes = _codes(block)
     w = np.ones(block.n_rows) if block.w is None else block.w
     known = (codes >= 0) & (w > 0)
-    return Count(
+    return ClassCounts(
         np.bincount(codes[known], w[known], minlength=n_classes).astype(float),
         np.bincount(codes[known], minlength=n_classes).astype(float),
         float(((codes < 0) & (w > 0)).sum()), block.labels is not None,

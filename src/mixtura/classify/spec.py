@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mixtura.classify.choose import choose
@@ -13,7 +13,7 @@ from mixtura.classify.model import Classifier
 from mixtura.classify.work import Work
 from mixtura.degenerate import Policy
 from mixtura.errors import MixturaWarning, UsageError
-from mixtura.executor import Executor, Local
+from mixtura.executor import Executor, Local, session
 from mixtura.families import Family, find_family
 from mixtura.families.gaussian import SHAPES
 from mixtura.families.spec import make_family
@@ -105,11 +105,16 @@ class ClassSpec:
         ([1.0, 8.0], 'CLOSED_FORM')
         """
         began = time.perf_counter()
-        with warnings.catch_warnings(record=True) as caught:
+        source = hold(source, HELD_BYTES)
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            session(self.executor, source, self.job()) as executor,
+        ):
             warnings.simplefilter("always")
-            work = Work.on(self, hold(source, HELD_BYTES), classes)
+            work = Work.on(replace(self, executor=executor), source, classes)
             choices, mixtures = choose(work)
             fit = work.solve(choices, mixtures)
+            found = work.finish(fit, choices, began)
         for warning in caught:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
@@ -117,7 +122,12 @@ class ClassSpec:
         notes = dict.fromkeys(
             str(w.message) for w in caught if isinstance(w.message, MixturaWarning)
         )
-        return work.finish(fit, choices, tuple(notes), began)
+        own = (*notes, *found.fitted.warnings)
+        return replace(found, fitted=replace(found.fitted, warnings=own))
+
+    def job(self, **more: Any) -> dict[str, Any]:
+        """What tells a fit, or more than that, from other jobs over the same rows."""
+        return {"job": "classify", "spec": replace(self, executor=Local()), **more}
 
 
 def candidates(

@@ -137,7 +137,9 @@ class Work:
             X, w = in_memory(rows)
             own = np.asarray(X, dtype=float)
             return class_mixture(family, own, np.ones(len(X)) if w is None else w, *how)
-        except (DataError, DegenerateComponentError):
+        except (DataError, DegenerateComponentError) as error:
+            if error.code == "E502":  # files that changed are no fault of the candidate
+                raise
             return None
 
     def together(self, family: Family[Any], sizes: tuple[int, ...], source: DataSource) -> Fit:
@@ -181,9 +183,7 @@ class Work:
 
     # -- facts ----------------------------------------------------------------------
 
-    def finish(
-        self, fit: Fit, choices: list[Choice], notes: tuple[str, ...], began: float
-    ) -> Classifier:
+    def finish(self, fit: Fit, choices: list[Choice], began: float) -> Classifier:
         """The classifier and its facts."""
         spec, source, summary = self.spec, self.source, self.summary
         sizes = tuple(choice.n_components for choice in choices)
@@ -194,7 +194,7 @@ class Work:
         fitted = Fitted(
             mixture, source.columns, fit.outcome, fit.trace, summary.n_rows, summary.mass, loglik,
             closing.log_certainty, tuple(map(float, closing.sizes)), events,
-            (*notes, *events, *_remarks(mixture, summary.mass)), time.perf_counter() - began,
+            (*events, *_remarks(mixture, summary.mass)), time.perf_counter() - began,
             source.levels,
         )  # fmt: skip
         scores = tuple(

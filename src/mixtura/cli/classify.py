@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from mixtura.errors import DataError, NotConvergedError, UsageError
 
 if TYPE_CHECKING:
     from mixtura.classify import Assessment, Classifier, ClassSpec
+    from mixtura.executor import Executor
     from mixtura.source import DataSource
 
 #: What -k auto stands for.
@@ -144,6 +146,7 @@ def _pairs(
 @options.seed
 @click.option("--report", metavar="HTML", help="Write a report: one page, without single rows.")
 @options.threads
+@options.large
 @options.force
 @options.common
 def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
@@ -153,8 +156,13 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
     were left out, with standard errors. Rows of unknown class help to fit, and are not
     counted. With --json all of it is one document on standard output.
     """
+    run(console, data, given)
+
+
+def run(console: Console, data: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Do what the options ask for; `mixtura resume` comes in here too."""
     from mixtura import describe, modelfile
-    from mixtura.classify import cross_classify
+    from mixtura.cli.lasting import executor_of
     from mixtura.cli.report import settings_of
 
     if given["output"] == "-":
@@ -162,16 +170,8 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
     check_targets(given, "output")
     with console.listening() as notes:
         source, classes = _opened(console, data, given)
-        spec = _spec(source, classes, given)
-        found = spec.fit(source, classes)
-        assessed = None
-        if not given["no_assessment"]:
-            with warnings.catch_warnings():  # what they say was said of all rows
-                warnings.simplefilter("ignore")
-                assessed = cross_classify(
-                    spec, source, classes, n_folds=given["folds"], n_repeats=given["repeats"],
-                    seed=given["seed"],
-                )  # fmt: skip
+        with executor_of(console, "classify", data, given) as executor:
+            found, assessed = _found(source, classes, given, executor)
     own = tuple(dict.fromkeys((*notes, *found.fitted.warnings)))
     found = replace(found, fitted=replace(found.fitted, warnings=own))
     if given["strict"] and not found.fitted.outcome.converged:
@@ -192,6 +192,29 @@ def command(console: Console, data: tuple[str, ...], **given: Any) -> None:
         console.document({"schema": SCHEMA, "model": model, "assessment": facts})
 
 
+def _found(
+    source: DataSource, classes: list[Any], given: dict[str, Any], executor: Executor
+) -> tuple[Classifier, Assessment | None]:
+    """The classifier, and how it fares on rows that were left out: one job."""
+    from mixtura.classify import cross_classify
+    from mixtura.executor import session
+    from mixtura.fitting import HELD_BYTES
+    from mixtura.source import hold
+
+    source = hold(source, HELD_BYTES)
+    spec = _spec(source, classes, given)
+    how = {"n_folds": given["folds"], "n_repeats": given["repeats"], "seed": given["seed"]}
+    assess = not given["no_assessment"]
+    with session(executor, source, spec.job(**how, assess=assess)) as inner:
+        spec = replace(spec, executor=inner)
+        found = spec.fit(source, classes)
+        if not assess:
+            return found, None
+        with warnings.catch_warnings():  # what they say was said of all rows
+            warnings.simplefilter("ignore")
+            return found, cross_classify(spec, source, classes, **how)
+
+
 def _say(console: Console, found: Classifier, assessed: Assessment | None) -> None:
     from mixtura import describe
 
@@ -210,9 +233,12 @@ def _opened(
 ) -> tuple[DataSource, list[Any]]:
     """Rows with their classes as labels, and the names of the classes."""
     from mixtura.classify import coded
+    from mixtura.cli.lasting import say_plan, within_memory
     from mixtura.families.spec import spec_categories, spec_columns
     from mixtura.source import as_source, read_column
 
+    if data == ("-",) and given.get("checkpoint") is not None:
+        raise UsageError.option("--checkpoint", "standard input cannot be read a second time")
     rows = rows_of(data)
     target = given["target"]
     if target in (given["columns"] or ()):
@@ -229,16 +255,18 @@ def _opened(
     if columns is None:
         drop = [*(drop or []), target]
     categories = spec_categories(first)
-    source = as_source(
-        rows, columns=columns, drop=drop, weights=given["weights"], labels=codes,
+    make = partial(
+        as_source, rows, columns=columns, drop=drop, weights=given["weights"], labels=codes,
         missing=given["missing"], levels="all" if categories is None else categories or None,
     )  # fmt: skip
+    source = within_memory(make, given)
     if not source.n_features:
         raise DataError.empty("the columns besides the target")
     console.say(
         f"reading  {place_of(data)}: {source.count_rows()} rows, {source.n_features} columns, "
         f"{len(classes)} classes"
     )
+    say_plan(console, source, given)
     return source, classes.tolist()
 
 
@@ -256,7 +284,6 @@ def _mark(word: str | None, values: Any) -> Any:
 
 def _spec(source: DataSource, classes: list[Any], given: dict[str, Any]) -> ClassSpec:
     from mixtura.classify import ClassSpec, candidates, n_starts
-    from mixtura.executor import Local
     from mixtura.stopping import Aitken
 
     family = _family(given)
@@ -276,7 +303,7 @@ def _spec(source: DataSource, classes: list[Any], given: dict[str, Any]) -> Clas
     return ClassSpec(
         (found,) * len(classes), sizes, coupled, given["criterion"], 10, priors, given["reject"],
         given["outliers"], given["start"], given["n_init"] or n_starts(given["start"]),
-        Aitken(given["tol"]), given["max_iter"], "repair", given["seed"], Local(given["threads"]),
+        Aitken(given["tol"]), given["max_iter"], "repair", given["seed"],
     )  # fmt: skip
 
 

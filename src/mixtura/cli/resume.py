@@ -10,7 +10,7 @@ from mixtura.cli import options
 from mixtura.cli.console import Console
 
 #: Commands that can be resumed; each module has ``run(console, data, given)``.
-RESUMABLE = ("fit", "select")
+RESUMABLE = ("fit", "select", "classify")
 
 
 @click.command("resume")
@@ -19,7 +19,7 @@ RESUMABLE = ("fit", "select")
 @options.dask
 @options.common
 def command(console: Console, checkpoint: str, threads: int | None, dask: str | None) -> None:
-    """Continue the job whose CHECKPOINT file was written by mixtura fit or select --checkpoint.
+    """Continue the job whose CHECKPOINT file mixtura fit, select or classify has begun.
 
     Passes that the file holds are not made again, and the result has the same
     bits as that of an uninterrupted run. Data files must be where they were;

@@ -76,8 +76,8 @@ class Checkpointed:
         Parameters
         ----------
         source : DataSource
-            Its passes are kept; those over other sources, such as a sample of its rows,
-            are made again when they are needed.
+            Passes over it, and over rows that are picked of it in every pass, are kept; those
+            over other sources, such as a sample of its rows, are made again when needed.
         settings : mapping, optional
             What tells the job from others: any values.
 
@@ -117,11 +117,13 @@ class Recorder:
         return self._executor.threads()
 
     def reduce(self, task: Task[T], source: DataSource) -> T:
-        """Sum a task over all blocks, or recall the sum."""
-        if source is not self._source:
+        """Sum a task over all blocks of the source or of rows picked of it, or recall the sum."""
+        if source.origin is not self._source:
             return self._executor.reduce(task, source)
         record = {"task": question(task), "of": fingerprint(task)}
-        value = self._recalled(record)
+        if source.picked:
+            record["rows"] = source.picked
+        value = self._recalled(record, source)
         if value is None:
             # as it comes back from the file, also when it is new: a resumed run has the same bits
             value = decode(encode(self._executor.reduce(task, source)))
@@ -129,19 +131,19 @@ class Recorder:
         self.n_passes += 1
         return value  # type: ignore[no-any-return]
 
-    def _recalled(self, record: dict[str, str]) -> Any:
+    def _recalled(self, record: dict[str, str], source: DataSource) -> Any:
         """The value of the next record, if it answers this question."""
         if self.n_passes >= len(self._journal):
             return None
         found = self._journal[self.n_passes]
-        if any(found[name] != value for name, value in record.items()):
+        if any(found.get(name) != record.get(name) for name in ("task", "of", "rows")):
             path, before = self._journal.path, self._journal.header["versions"]
             warnings.warn(
                 MixturaWarning.other_path(path, self.n_passes, before, versions()), stacklevel=4
             )
             self._journal.cut(self.n_passes)
             return None
-        self._source.recall(found["counted"])
+        source.recall(found["counted"])
         self.n_replayed += 1
         return found["value"]
 

@@ -209,6 +209,16 @@ class DataSource(ABC):
         return False
 
     @property
+    def origin(self) -> DataSource:
+        """The source whose rows are read: this one, unless it picks rows of another one."""
+        return self
+
+    @property
+    def picked(self) -> str:
+        """What tells the rows that are picked from others of the same origin."""
+        return ""
+
+    @property
     def blocks_kept(self) -> int:
         """Blocks' worth of memory that each reader needs besides the block that it gives."""
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class PickedSource(DataSource):
     """
 
     def __init__(self, base: DataSource, pick: Pick, relabel: Relabel | None = None) -> None:
+        if base.picked:
+            base.count_rows()  # what is left of its streams cannot be learned from here
         counts = [None] * base.n_streams
         super().__init__(
             base.columns, counts, block_rows=base.block_rows, whole=base.whole, levels=base.levels
@@ -59,6 +62,16 @@ class PickedSource(DataSource):
     def in_memory(self) -> bool:
         """Rows have to be chosen in every pass."""
         return False
+
+    @property
+    def origin(self) -> DataSource:
+        """The source whose rows are read."""
+        return self._base.origin
+
+    @cached_property
+    def picked(self) -> str:
+        """Digest of how rows are picked, here and before."""
+        return fingerprint([self._view, self._base.picked])
 
     @property
     def blocks_kept(self) -> int:
@@ -91,7 +104,7 @@ class PickedSource(DataSource):
 
     def identity(self) -> dict[str, Any]:
         """That of the base, and how rows are chosen."""
-        return {**self._base.identity(), "picked": fingerprint(self._view)}
+        return {**self._base.identity(), "picked": self.picked}
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """One part per stream, since blocks are cut after rows were left out."""
@@ -101,7 +114,8 @@ class PickedSource(DataSource):
     def learn(self, stream: int, n_rows: int, n_read: int) -> None:
         """Take in how many rows are left of a stream; the base learns how many it has."""
         super().learn(stream, n_rows, n_read)
-        self._base.learn(stream, n_read, n_read)
+        if not self._base.picked:
+            self._base.learn(stream, n_read, n_read)
 
     def stream_blocks(self, stream: int, first_row: int) -> Iterator[Block]:
         """Blocks of one stream; the base learns its own number of rows on the way."""
@@ -145,6 +159,16 @@ class DroppingSource(PickedSource):
 
     def __init__(self, base: DataSource) -> None:
         super().__init__(base, complete)
+
+    @property
+    def origin(self) -> DataSource:
+        """The source itself: the rows left out are no data."""
+        return self
+
+    @property
+    def picked(self) -> str:
+        """Nothing is picked of what counts as data."""
+        return ""
 
     @property
     def n_dropped(self) -> int | None:

@@ -35,7 +35,7 @@ def hold(source: DataSource, max_bytes: int | None = None) -> DataSource:
     >>> hold(source) is source
     True
     """
-    if isinstance(source, ArraySource):
+    if isinstance(source, ArraySource | HeldSource):
         return source
     limit = np.inf if max_bytes is None else max_bytes / (8 * (source.n_features + 2))
     if (source.n_rows or 0) > limit:
