@@ -344,7 +344,7 @@ def test_default_priors_for_all_sizes_are_of_one_pass():
     families = [Poisson(2, prior="default"), Gaussian(2, prior="default")]
     executor = Counting(Local(1))
     prospect = Prospect(families, X, 4, executor)
-    for family, n_needed in zip(families, (1, 3), strict=True):  # two for the profile
+    for family, n_needed in zip(families, (1, 2), strict=True):  # one for the profile
         before = executor.n_passes
         ready = prospect.ready_for(family, [1, 2, 3, 4])
         assert executor.n_passes - before == n_needed

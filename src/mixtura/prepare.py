@@ -137,7 +137,7 @@ class Prospect:
                 raise DataError.one_row()
             if family.needs_spread:
                 _refuse_constant(family, source, summary)
-            profile = self._profile
+            profile = self.profile
             if family.needs_spread and summary.n_positive > source.n_features:
                 self._collinear(np.flatnonzero(family.spread_columns))
             family = family.adapted(profile)
@@ -157,14 +157,15 @@ class Prospect:
         return family
 
     @cached_property
-    def _profile(self) -> Profile:
+    def profile(self) -> Profile:
+        """Place and scale of the rows, measured when somebody asks for the first time."""
         return measure(self._source, self.summary, self._executor)
 
     def _collinear(self, at: IntArray) -> None:
         """Warn of collinear columns among some, once for all families."""
         if not self._warned:
             names = [self._source.columns[j] for j in at]
-            warn_if_collinear(self._profile.covariance[np.ix_(at, at)], names)
+            warn_if_collinear(self.profile.covariance[np.ix_(at, at)], names)
         self._warned = True
 
     _warned = False

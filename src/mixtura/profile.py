@@ -1,23 +1,28 @@
-"""Place and scale of the data: mean, covariance and units, from two passes."""
+"""Place and scale of the data: mean, covariance and units, from one pass or two."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from scipy import linalg
 
-from mixtura.em import estimate
+from mixtura.em import known_stats
 from mixtura.errors import MixturaWarning
 from mixtura.executor import Executor
-from mixtura.families import Gaussian, Profile
+from mixtura.families import Gaussian, GaussianParams, Profile
+from mixtura.mixture import from_stats
 from mixtura.source import DataSource, Summary
 from mixtura.stats import Array, IntArray
 
 #: Columns whose spread lies within 2**-100 ... 2**100 are used as they are;
 #: others are handled in units of a power of 2**200, which is exact.
 UNIT_STEP = 200
+
+#: Squared distance from the mean, in variances, at which moments lose a digit and a half.
+NEAR = 30.0
 
 #: Eigenvalues of a correlation matrix below this are rounding: columns are collinear.
 NO_VARIANCE = 1e-12
@@ -26,8 +31,9 @@ NO_VARIANCE = 1e-12
 def measure(source: DataSource, summary: Summary, executor: Executor) -> Profile:
     """Fit one Gaussian in closed form: the covariance that whitening and floors refer to.
 
-    The first pass is taken about a row of the data, the second about the mean
-    of the first (the corrected two-pass algorithm of Chan, Golub and LeVeque 1983).
+    The pass is taken about a row of the data. Where this row is so far from the mean that
+    digits are lost, there is a second one about the mean (the corrected two-pass algorithm of
+    Chan, Golub and LeVeque 1983).
     """
     exponents = units(summary)
     whole = Gaussian(
@@ -35,8 +41,19 @@ def measure(source: DataSource, summary: Summary, executor: Executor) -> Profile
         exponents=tuple(map(int, exponents)) if exponents.any() else (),
         origin=np.ldexp(summary.pivot, -exponents),
     )
-    params = estimate(whole, source, 1, executor=executor).params
+    params = _moments(whole, None, source, executor)
+    away = np.ldexp(summary.pivot, -exponents) - params.means[0]
+    if not (away * away <= NEAR * np.diagonal(params.covariances[0])).all():
+        params = _moments(whole, params, source, executor)
     return Profile(summary.n_rows, summary.mass, params.means[0], params.covariances[0], exponents)
+
+
+def _moments(
+    whole: Gaussian, about: GaussianParams | None, source: DataSource, executor: Executor
+) -> GaussianParams:
+    stats = executor.reduce(partial(known_stats, whole, about, 1, None), source)
+    params: GaussianParams = from_stats(whole, stats, about).params
+    return params
 
 
 def units(summary: Summary) -> IntArray:

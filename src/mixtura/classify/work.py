@@ -16,7 +16,6 @@ from mixtura.crossval import in_memory
 from mixtura.degenerate import Care
 from mixtura.em import Fit, estimate, fit_em
 from mixtura.errors import DataError, DegenerateComponentError, UsageError
-from mixtura.executor import Executor
 from mixtura.families import Composite, CompositeParams, Family
 from mixtura.fitting import Closing, Fitted
 from mixtura.labelled import (
@@ -26,8 +25,7 @@ from mixtura.labelled import (
     with_component_labels,
 )
 from mixtura.mixture import Mixture
-from mixtura.prepare import prepare
-from mixtura.profile import measure
+from mixtura.prepare import Prospect
 from mixtura.source import DataSource, Summary
 from mixtura.stats import Array
 from mixtura.stopping import Outcome
@@ -73,12 +71,15 @@ class Work:
     @classmethod
     def on(cls, spec: ClassSpec, source: DataSource, classes: Sequence[Any]) -> Work:
         """Look at the rows, and adapt the families to them."""
-        adapted: dict[Family[Any], Family[Any]] = {}
-        for family in (one for own in spec.families for one in own):
+        asked = tuple(dict.fromkeys(one for own in spec.families for one in own))
+        for family in asked:
             if family.n_fixed:
                 raise UsageError.argument("family", family.name, "one without a noise component")
-            if family not in adapted:
-                adapted[family], summary = _adapted(family, source, spec.executor)
+            if family.n_features != source.n_features:
+                raise DataError.width(source.n_features, family.n_features, "the family")
+        prospect = Prospect(asked, source, 1, spec.executor)
+        prospect.enough_for(1)
+        adapted = {family: _adapted(family, prospect) for family in asked}
         families = tuple(tuple(adapted[one] for one in own) for own in spec.families)
         known = known_classes(source, len(classes), spec.executor)
         for rows, name, sizes in zip(known.rows, classes, spec.sizes, strict=True):
@@ -88,7 +89,9 @@ class Work:
                     f"{min(sizes)} component(s)"
                 )
         everything = known.unknown == 0
-        return cls(spec, source, summary, tuple(classes), families, known.weight, everything)
+        return cls(
+            spec, source, prospect.summary, tuple(classes), families, known.weight, everything
+        )
 
     def rows_of(self, c: int) -> DataSource:
         """Rows of one class."""
@@ -219,26 +222,24 @@ class Work:
         return ClassShares(sizes, tuple((given / given.sum()).tolist()))
 
 
-def _adapted(
-    family: Family[Any], source: DataSource, executor: Executor
-) -> tuple[Family[Any], Summary]:
+def _adapted(family: Family[Any], prospect: Prospect) -> Family[Any]:
     """Adapt a family to all rows; collinear columns get a bound that decides by more than rounding.
 
     A density of fewer rows than columns rests on its bound: what is 1e-6 of the data's own
     covariance elsewhere is 1e-4 of its variances here, so that the distances of rows off
     the plane of a class keep digits enough to be compared between classes.
     """
-    family, summary = prepare(family, source, 1, executor)
+    family = prospect.ready(family, 1)
     if not family.needs_profile:
-        return family, summary
-    profile = measure(source, summary, executor)
+        return family
+    profile = prospect.profile
     variances = np.diagonal(profile.covariance)
     scale = np.sqrt(np.where(variances > 0, variances, 1.0))
     smallest = np.linalg.eigvalsh(profile.covariance / np.outer(scale, scale))[0]
     if smallest < COLLINEAR:
         wider = profile.covariance + 100.0 * np.diag(variances)
         family = family.adapted(profile._replace(covariance=wider))
-    return family, summary
+    return family
 
 
 def _remarks(mixture: Mixture, mass: float) -> list[str]:

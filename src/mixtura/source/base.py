@@ -250,13 +250,10 @@ class DataSource(ABC):
         DataError
             The stream has another number of rows than when it was read before.
         """
-        n_rows = 0
+        counted = Counted()
         for part in self.stream_parts(stream, first_row):
-            for block in part.blocks():
-                n_rows += block.n_rows
-                yield block
-                del block  # while the next one is read, nobody needs this one
-        self._remember(stream, n_rows)
+            yield from map(counted, part.blocks())
+        self._remember(stream, counted.n_rows)
 
     def blocks(self) -> Generator[Block]:
         """All blocks, in order: one pass over the data."""
@@ -362,6 +359,18 @@ class DataSource(ABC):
         if known is not None and known != n_rows:
             raise DataError.changed(self.stream_name(stream), f"{n_rows} rows instead of {known}")
         self._counts[stream] = n_rows
+
+
+class Counted:
+    """Counts the rows of blocks on their way; unlike a loop, it holds none of them meanwhile."""
+
+    def __init__(self) -> None:
+        self.n_rows = 0
+
+    def __call__(self, block: Block) -> Block:
+        """Count and pass on."""
+        self.n_rows += block.n_rows
+        return block
 
 
 def checked_block_rows(block_rows: int | None, n_features: int) -> int:

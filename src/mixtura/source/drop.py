@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mixtura.codec import fingerprint
 from mixtura.source.arrays import digest, finite_rows
-from mixtura.source.base import Block, Count, DataSource, Labels, Part, Weights, regroup
+from mixtura.source.base import Block, Count, Counted, DataSource, Labels, Part, Weights, regroup
 
 #: Which rows of a block are wanted, (n,).
 Pick = Callable[[Block], npt.NDArray[np.bool_]]
@@ -119,12 +119,10 @@ class PickedSource(DataSource):
 
     def stream_blocks(self, stream: int, first_row: int) -> Iterator[Block]:
         """Blocks of one stream; the base learns its own number of rows on the way."""
-        n_rows = 0
+        counted = Counted()
         raw = self._base.stream_blocks(stream, self._base.offset(stream))
-        for block in regroup(map(self._view, raw), self.block_rows, first_row):
-            n_rows += block.n_rows
-            yield block
-        self._remember(stream, n_rows)
+        yield from map(counted, regroup(map(self._view, raw), self.block_rows, first_row))
+        self._remember(stream, counted.n_rows)
 
     def stream_name(self, stream: int) -> str:
         """Name of a stream in error messages."""
