@@ -20,7 +20,7 @@ from mixtura.source.arrow_columns import (
     float_column,
     numbered_values,
 )
-from mixtura.source.base import Block, DataSource, Part, checked_block_rows
+from mixtura.source.base import Block, Counted, DataSource, Part, checked_block_rows
 from mixtura.source.categories import (
     MOST_LEVELS,
     codes_of,
@@ -256,16 +256,13 @@ class FilePart(Part):
         if self.layout.n_rows == 0:
             return
         text = frozenset(name for name, _, _ in self.levels)
-        n_rows = 0
-        for block in self._filled(
-            self.form.batches(self.file, self.layout, names, self.rows, text)
-        ):
-            n_rows += block.n_rows
-            yield block
-            del block  # while the next one is read, nobody needs this one
+        counted = Counted()
+        batches = self.form.batches(self.file, self.layout, names, self.rows, text)
+        yield from map(counted, self._filled(batches))
         self.file.refuse_change()
-        if self.rows is not None and n_rows != len(self.rows):
-            raise DataError.changed(self.file.name, f"{n_rows} rows instead of {len(self.rows)}")
+        if self.rows is not None and counted.n_rows != len(self.rows):
+            found = f"{counted.n_rows} rows instead of {len(self.rows)}"
+            raise DataError.changed(self.file.name, found)
 
     @property
     def n_blocks(self) -> int | None:
