@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixtura.classify.model import Choice, Classifier, total
+from mixtura.classify.quantile import quantile
 from mixtura.classify.rows import known_classes, of_class, of_known_class
 from mixtura.crossval import in_memory
 from mixtura.degenerate import Care
@@ -26,7 +27,7 @@ from mixtura.labelled import (
 )
 from mixtura.mixture import Mixture
 from mixtura.prepare import Prospect
-from mixtura.source import DataSource, Summary
+from mixtura.source import Block, DataSource, Summary
 from mixtura.stats import Array
 from mixtura.stopping import Outcome
 from mixtura.weighting import FREE, ClassShares, Weighting
@@ -212,7 +213,11 @@ class Work:
         )  # fmt: skip
         if spec.outliers is None:
             return found
-        return replace(found, outlier_density=_quantile(found, source, spec.outliers))
+        bare = replace(found, fitted=replace(fitted, seconds=0.0))  # the same in every run
+        density = partial(_log_density, bare)
+        return replace(
+            found, outlier_density=quantile(density, source, spec.outliers, spec.executor)
+        )
 
     def _weighting(self, sizes: tuple[int, ...]) -> Weighting:
         """What is known of the weights: the probabilities of the classes, where they are given."""
@@ -250,14 +255,6 @@ def _remarks(mixture: Mixture, mass: float) -> list[str]:
     ]
 
 
-def _quantile(found: Classifier, source: DataSource, share: float) -> float:
-    """Log-density below which a share of the rows lies, by weight."""
-    values, weights = [], []
-    for block in source.blocks():
-        values.append(np.concatenate([total(one) for one in found.slices(block.X)]))
-        weights.append(np.ones(block.n_rows) if block.w is None else block.w)
-    density, w = np.concatenate(values), np.concatenate(weights)
-    order = np.argsort(density, kind="stable")
-    below = np.cumsum(w[order]) - w[order]  # weight of the rows before each one
-    at = int(np.searchsorted(below, share * w.sum() * (1 + 1e-12), side="right")) - 1
-    return float(density[order[at]])
+def _log_density(found: Classifier, block: Block) -> Array:
+    """Log-density of the rows of a block, whatever their class, (n,), in nats."""
+    return np.concatenate([total(one) for one in found.slices(block.X)])
