@@ -21,6 +21,7 @@ from mixtura import Checkpointed, GenerativeClassifier, Local, as_source
 from mixtura.classify import ClassSpec, cross_classify
 from mixtura.executor import Journal, session
 from mixtura.families import Gaussian
+from mixtura.labelled import with_component_labels
 from mixtura.source import PickedSource
 from mixtura.start.sample import uniform_at
 from tests.processes import started, with_path
@@ -189,6 +190,24 @@ def test_a_job_that_was_interrupted_goes_on_to_the_same_bits(
         found, n_replayed = job(Stopping(), path)
         assert n_replayed == n_before
         assert found == expected
+
+
+def test_passes_over_picked_rows_are_kept_whatever_the_job_is_over(files, tmp_path):
+    """The source of a job may be one of picked rows itself, such as that of labelled components."""
+    source = with_component_labels(streamed(files, np.arange(N) % 2), (2, 1))
+    assert isinstance(source, PickedSource)
+    for n_kept in (0, 3):
+        executor = Stopping()
+        kept = Checkpointed(executor, tmp_path / "run")
+        with session(kept, source, {"job": "sums"}) as inner:
+            sums = [
+                inner.reduce(sum_of, one) for one in (source, PickedSource(source, odd), source)
+            ]
+            assert inner.n_replayed == n_kept
+        assert executor.n_done == 3 - n_kept
+        assert sums[0] == sums[2]
+        with Journal(tmp_path / "run") as journal:
+            assert len(journal) == 3
 
 
 def test_the_command_line_goes_on_with_a_checkpoint(files, tmp_path):

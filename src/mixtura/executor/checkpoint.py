@@ -118,10 +118,10 @@ class Recorder:
 
     def reduce(self, task: Task[T], source: DataSource) -> T:
         """Sum a task over all blocks of the source or of rows picked of it, or recall the sum."""
-        if source.origin is not self._source:
+        if source.origin is not self._source.origin:
             return self._executor.reduce(task, source)
         record = {"task": question(task), "of": fingerprint(task)}
-        if source.picked:
+        if source is not self._source:
             record["rows"] = source.picked
         value = self._recalled(record, source)
         if value is None:
