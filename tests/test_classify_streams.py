@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ pytest.importorskip("pyarrow")
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixtura import Checkpointed, GenerativeClassifier, Local, as_source
+from mixtura import Checkpointed, Dask, GenerativeClassifier, Local, as_source
 from mixtura.classify import ClassSpec, cross_classify
 from mixtura.executor import Journal, session
 from mixtura.families import Gaussian
@@ -247,6 +248,53 @@ def test_the_command_line_goes_on_with_a_checkpoint(files, tmp_path):
     assert found == expected
     assert document(*fit, path)[0] == expected
     assert document(*fit[:-1], "--dask", "local:2")[0] == expected
+
+
+# -- clusters ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two():
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+        )
+    with cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("kind", ["files", "files with gaps", "frame", "frame with gaps"])
+def test_a_cluster_gives_the_classifier_of_arrays(rows, two, nothing_held, tmp_path, kind):
+    X, codes = rows[0].copy(), rows[1]
+    if "gaps" in kind:
+        X[5::50, 1] = np.nan
+    whole = np.isfinite(X).all(axis=1)
+    table = pd.DataFrame(X, columns=["a", "b"]).assign(kind=codes)
+    if kind.startswith("files"):
+        for i, part in enumerate(np.split(np.arange(N), 3)):
+            table.iloc[part].to_csv(tmp_path / f"{i}.csv", index=False)
+        data = tmp_path
+    else:
+        frames = pytest.importorskip("dask.dataframe")
+        # a function that only travels with what belongs to the collection
+        data = frames.from_pandas(table, npartitions=3).map_partitions(lambda part: part.copy())
+    source = as_source(
+        data, columns=["a", "b"], labels="kind", missing="drop" if "gaps" in kind else "error",
+        block_rows=1024,
+    )  # fmt: skip
+    plain = spec(executor=Dask(two))
+    there = plain.fit(source, ["u", "v"])
+    assessed = cross_classify(plain, source, ["u", "v"], n_folds=2)
+    array = as_source(X[whole], labels=codes[whole])
+    here = spec().fit(array, ["u", "v"])
+    assert there.fitted.n_rows == whole.sum()
+    assert (source.n_dropped or 0) == N - whole.sum()
+    assert there.log_joint_likelihood == pytest.approx(here.log_joint_likelihood, rel=1e-7)
+    known = cross_classify(spec(), array, ["u", "v"], n_folds=2)
+    np.testing.assert_allclose(assessed.error, known.error, rtol=1e-9)
 
 
 # -- picked rows -----------------------------------------------------------------------

@@ -114,6 +114,9 @@ LOST = """
 import os, signal, sys, time
 from mixtura.cli.lasting import ending_cleanly
 
+if sys.argv[2] == "in the background":  # where shells let jobs ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
 class Last:
     def __del__(self):
         os.kill(os.getpid(), int(sys.argv[1]))
@@ -128,9 +131,16 @@ with ending_cleanly():
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_where_nothing_can_be_raised_is_heard_all_the_same(number):
-    words = [sys.executable, "-c", LOST, str(int(number))]
+@pytest.mark.parametrize(
+    ("number", "where"),
+    [
+        (signal.SIGINT, "in front"),
+        (signal.SIGTERM, "in front"),
+        (signal.SIGTERM, "in the background"),
+    ],
+)
+def test_a_signal_where_nothing_can_be_raised_is_heard_all_the_same(number, where):
+    words = [sys.executable, "-c", LOST, str(int(number)), where]
     done = subprocess.run(words, capture_output=True, text=True, timeout=15, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "heard\n", "")
 

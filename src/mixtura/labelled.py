@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mixtura.codec import encodable
 from mixtura.degenerate import Care
@@ -30,6 +29,7 @@ from mixtura.source import (
     PickedSource,
     Summary,
     as_source,
+    every_row,
 )
 from mixtura.start import (
     best_run,
@@ -120,11 +120,6 @@ def with_component_labels(source: DataSource, sizes: Sequence[int]) -> DataSourc
     return AttachedSource(source, None, component_labels(np.concatenate(labels), sizes))
 
 
-def every_row(block: Block) -> npt.NDArray[np.bool_]:
-    """Choose all rows of a block."""
-    return np.ones(block.n_rows, dtype=bool)
-
-
 def labelled_start(
     family: Family[Any],
     source: DataSource,
@@ -168,10 +163,12 @@ def class_mixture(
     n_starts: int,
     seed: int,
     executor: Executor,
+    n_rows: int | None = None,
 ) -> Mixture:
     """Best of several runs on the rows of one class, (n, d), in memory; w (n,) may hold zeros.
 
     Starts are compared on a sample where there are many rows; the best goes on with all.
+    `n_rows` is how many rows there are, if X is a sample itself.
     """
     rows, weights = distinct(X, w)
     limit = sample_limit(n_components)
@@ -182,7 +179,7 @@ def class_mixture(
         some = rows[chosen], weights[chosen]
     sample = as_source(some[0], weights=some[1])
     methods = portfolio(start, n_starts)
-    if start == "hierarchical" and _calls_for_more(family, n_components, len(rows)):
+    if start == "hierarchical" and _calls_for_more(family, n_components, n_rows or len(rows)):
         methods += ["kmeans"] * MORE_STARTS
     starts = initial_mixtures(family, sample, n_components, methods, seed, executor)
     care = Care("repair", max(float((some[1] > 0).sum()), float(some[1].sum())))
@@ -207,6 +204,7 @@ def _calls_for_more(family: Family[Any], n_components: int, n_rows: int) -> bool
 def streamed_mixture(
     family: Family[Any],
     source: DataSource,
+    n_rows: int,
     n_components: int,
     start: str,
     n_starts: int,
@@ -215,16 +213,16 @@ def streamed_mixture(
 ) -> Mixture:
     """Best of several runs on a sample of the rows of one class; it goes on with all, pass by pass.
 
-    The source holds the rows of the class, and no labels.
+    The source gives the `n_rows` rows of the class, and no labels.
     """
-    n_rows, limit = source.count_rows(), sample_limit(n_components)
+    limit = sample_limit(n_components)
     places = np.arange(n_rows)
     if n_rows > limit:
         places = rng_for(seed, "class sample").choice(n_rows, size=limit, replace=False)
         places.sort()
     drawn = executor.reduce(partial(chosen_rows, places), source)
     mixture = class_mixture(
-        family, drawn.X, drawn.w, n_components, start, n_starts, seed, executor
+        family, drawn.X, drawn.w, n_components, start, n_starts, seed, executor, n_rows
     )  # fmt: skip
     if n_rows > limit:
         mixture = fit_em(mixture, source, executor=executor, care=Care(), **_NEAR).mixture

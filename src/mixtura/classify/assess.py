@@ -184,8 +184,8 @@ def cross_classify(
 
 
 def _timeless(found: Classifier) -> Classifier:
-    """The same of every fit to the same rows, however long it took."""
-    return replace(found, fitted=replace(found.fitted, seconds=0.0))
+    """The same of every fit to the same rows, however long it took and what was said meanwhile."""
+    return replace(found, fitted=replace(found.fitted, seconds=0.0, warnings=()))
 
 
 def _scored(

@@ -50,13 +50,13 @@ def _choose_alone(work: Work, c: int) -> tuple[Choice, Mixture | None]:
     if len(families) == len(sizes) == 1:
         return Choice(families[0], sizes[0]), None
     rows = work.rows_of(c)
-    n_rows = rows.count_rows()
+    n_rows = int(work.n_rows[c])
     sizes = tuple(size for size in sizes if size <= n_rows)
     if work.spec.criterion == "cv":
-        return _by_cross_validation(work, families, sizes, rows), None
+        return _by_cross_validation(work, families, sizes, rows, n_rows), None
     found: list[tuple[bool, float, Family[Any], Mixture]] = []
     for family, size in _told_apart(families, sizes):
-        mixture = work.alone(family, rows, size)
+        mixture = work.alone(family, rows, n_rows, size)
         if mixture is not None:
             seen = work.spec.executor.reduce(mixture.evaluate, rows)
             bic = criteria.bic(seen.loglik, mixture.n_free, seen.mass)
@@ -78,11 +78,14 @@ def _told_apart(
 
 
 def _by_cross_validation(
-    work: Work, families: Sequence[Family[Any]], sizes: tuple[int, ...], rows: DataSource
+    work: Work,
+    families: Sequence[Family[Any]],
+    sizes: tuple[int, ...],
+    rows: DataSource,
+    n_rows: int,
 ) -> Choice:
     """The candidate whose log-densities of left-out rows are highest on average."""
     spec = work.spec
-    n_rows = rows.count_rows()
     n_folds = min(spec.n_folds, n_rows)
     smallest = n_rows - -(-n_rows // n_folds)  # rows outside of the largest fold
     tried = [size for size in sizes if size <= smallest]

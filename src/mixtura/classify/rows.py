@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -29,9 +29,7 @@ def of_known_class(source: DataSource) -> DataSource:
 
 def of_folds(source: DataSource, folds: Ints, fold: int, *, inside: bool) -> DataSource:
     """Rows that are in one fold, or all others; folds (n,) are those of all rows."""
-    source.count_rows()  # places of rows must be known
-    picked = PickedSource(source, partial(_is_in_fold, folds, fold, inside))
-    return _held_like(picked, source)
+    return _held_like(PickedSource(source, InFold(folds, fold, inside)), source)
 
 
 def _held_like(picked: DataSource, source: DataSource) -> DataSource:
@@ -48,9 +46,24 @@ def _is_known(block: Block) -> BoolArray:
     return np.asarray(_codes(block) >= 0)
 
 
-def _is_in_fold(folds: Ints, fold: int, inside: bool, block: Block) -> BoolArray:
-    own = folds[block.first_row : block.first_row + block.n_rows]
-    return np.asarray((own == fold) == inside)
+@dataclass(frozen=True, eq=False)
+class InFold:
+    """Picks the rows of a fold, or all others; `folds` are those of the rows from `first` on."""
+
+    folds: Ints
+    fold: int
+    inside: bool
+    first: int = 0
+
+    def __call__(self, block: Block) -> BoolArray:
+        """Which rows of a block are wanted."""
+        at = block.first_row - self.first
+        return np.asarray((self.folds[at : at + block.n_rows] == self.fold) == self.inside)
+
+    def within(self, start: int, stop: int) -> InFold:
+        """The same for the rows `start` to `stop` alone."""
+        own = self.folds[start - self.first : stop - self.first]
+        return replace(self, folds=own, first=start)
 
 
 def _no_labels(labels: Labels) -> None:

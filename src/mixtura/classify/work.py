@@ -57,6 +57,8 @@ class Work:
         Candidates of each class, adapted to all rows.
     n_known : ndarray of shape (C,)
         Weight of the labelled rows of each class.
+    n_rows : ndarray of shape (C,)
+        Number of these rows, as far as they have weight.
     everything : bool
         The class of every row is known.
     """
@@ -67,6 +69,7 @@ class Work:
     classes: tuple[Any, ...]
     families: tuple[tuple[Family[Any], ...], ...]
     n_known: Array
+    n_rows: Array
     everything: bool
 
     @classmethod
@@ -91,8 +94,9 @@ class Work:
                 )
         everything = known.unknown == 0
         return cls(
-            spec, source, prospect.summary, tuple(classes), families, known.weight, everything
-        )
+            spec, source, prospect.summary, tuple(classes), families, known.weight, known.rows,
+            everything,
+        )  # fmt: skip
 
     def rows_of(self, c: int) -> DataSource:
         """Rows of one class."""
@@ -129,7 +133,9 @@ class Work:
         start = Mixture(family, weights / weights.sum(), params)
         return self._em(start, sizes, with_component_labels(self.source, sizes))
 
-    def alone(self, family: Family[Any], rows: DataSource, size: int) -> Mixture | None:
+    def alone(
+        self, family: Family[Any], rows: DataSource, n_rows: int, size: int
+    ) -> Mixture | None:
         """Fit one candidate to the rows of one class; None where it has no fit."""
         spec = self.spec
         if size == 1:
@@ -137,7 +143,7 @@ class Work:
         how = size, spec.start, spec.n_starts, spec.seed, spec.executor
         try:
             if not rows.in_memory:
-                return streamed_mixture(family, rows, *how)
+                return streamed_mixture(family, rows, n_rows, *how)
             X, w = in_memory(rows)
             own = np.asarray(X, dtype=float)
             return class_mixture(family, own, np.ones(len(X)) if w is None else w, *how)
@@ -171,7 +177,9 @@ class Work:
 
     def _found(self, c: int, choice: Choice) -> Mixture:
         """The mixture of one class, which must exist."""
-        mixture = self.alone(choice.family, self.rows_of(c), choice.n_components)
+        mixture = self.alone(
+            choice.family, self.rows_of(c), int(self.n_rows[c]), choice.n_components
+        )
         if mixture is None:
             raise DataError.labels(
                 f"class {self.classes[c]!r} has no mixture of {choice.n_components} components"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -259,15 +260,23 @@ def _opened(
         as_source, rows, columns=columns, drop=drop, weights=given["weights"], labels=codes,
         missing=given["missing"], levels="all" if categories is None else categories or None,
     )  # fmt: skip
-    source = within_memory(make, given)
+    passes = within_memory(partial(_as_in_passes, make), given)
+    source = passes.origin
     if not source.n_features:
         raise DataError.empty("the columns besides the target")
     console.say(
         f"reading  {place_of(data)}: {source.count_rows()} rows, {source.n_features} columns, "
         f"{len(classes)} classes"
     )
-    say_plan(console, source, given)
+    say_plan(console, passes, given)
     return source, classes.tolist()
+
+
+def _as_in_passes(make: Callable[..., DataSource], **options: Any) -> DataSource:
+    """The source as passes see it that need most memory: rows of a class without some fold."""
+    from mixtura.source import PickedSource, every_row
+
+    return PickedSource(PickedSource(make(**options), every_row), every_row)
 
 
 def _mark(word: str | None, values: Any) -> Any:

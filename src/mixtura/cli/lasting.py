@@ -123,16 +123,18 @@ def ending_cleanly() -> Iterator[None]:
 
     Neither is lost where Python can raise nothing, as at the end of a generator: it comes again.
     """
+    lost = [signal.SIGINT]
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
+        lost[0] = signal.SIGTERM
         raise KeyboardInterrupt
 
     def again() -> None:
         time.sleep(0.01)
         if hasattr(signal, "pthread_kill"):  # ends what the main thread waits for, too
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident or 0, lost[0])
         else:
-            _thread.interrupt_main()
+            _thread.interrupt_main(lost[0])
 
     def hear(ignored: sys.UnraisableHookArgs) -> None:
         if ignored.exc_type is KeyboardInterrupt:

@@ -28,7 +28,8 @@ class Checkpointed:
     interrupted, whatever it was doing: starts, acceleration, choice of a model. The file
     is valid at any moment: after a kill or a power failure it holds all passes but the one
     that was under way. It holds sums and names of files, no rows, except those that
-    summaries and starts look at; reading it never runs code.
+    summaries and starts look at, and the class of each row that is classified; reading it
+    never runs code.
 
     Parameters
     ----------

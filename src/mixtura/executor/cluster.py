@@ -21,7 +21,6 @@ from mixtura.executor.ledger import Share, join_all, settled
 from mixtura.executor.local import thread_count
 from mixtura.source import DataSource, Part, Stretch
 from mixtura.source.base import Count
-from mixtura.source.partitions import PartitionPart
 
 #: Shares of a pass per thread of the cluster: enough that no thread waits long at the end.
 SHARES_PER_THREAD = 4
@@ -318,7 +317,7 @@ def _on(worker: str) -> dict[str, Any]:
 
 def _partitions(parts: Sequence[Part], client: Any, worker: str) -> list[Any] | None:
     """Futures of the contents of parts that are partitions of a Dask collection."""
-    promises = [part.partition for part in parts if isinstance(part, PartitionPart)]
+    promises = [part.promise for part in parts if part.promise is not None]
     if not promises:
         return None
     return list(client.compute(promises, workers=[worker], allow_other_workers=True))
@@ -326,7 +325,7 @@ def _partitions(parts: Sequence[Part], client: Any, worker: str) -> list[Any] | 
 
 def _bare(part: Part) -> Part:
     """A part without what travels by itself."""
-    return part.holding(None) if isinstance(part, PartitionPart) else part
+    return part if part.promise is None else part.holding(None)
 
 
 def _sent(parts: list[Part], client: Any, worker: str) -> tuple[Any, bool]:
@@ -357,11 +356,7 @@ def _here(parts: Sequence[Part], partitions: Sequence[Any] | None) -> Sequence[P
     """Parts with their contents, on a worker."""
     if partitions is None:
         return parts
-    return [
-        part.holding(partition)
-        for part, partition in zip(parts, partitions, strict=True)
-        if isinstance(part, PartitionPart)
-    ]
+    return [part.holding(own) for part, own in zip(parts, partitions, strict=True)]
 
 
 def _count(parts: Sequence[Part], partitions: Sequence[Any] | None) -> list[Count]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from mixtura.source.arrays import ArraySource
 from mixtura.source.base import Block, DataSource, Part, Stretch
 from mixtura.source.door import as_source, read_column, scan
-from mixtura.source.drop import AttachedSource, DroppingSource, PickedSource
+from mixtura.source.drop import AttachedSource, DroppingSource, PickedSource, every_row
 from mixtura.source.files import FileSource
 from mixtura.source.held import HeldSource, hold
 from mixtura.source.look import Look, look_at
@@ -43,6 +43,7 @@ __all__ = [
     "blocks_at_once",
     "check_block",
     "concluded",
+    "every_row",
     "hold",
     "look_at",
     "plan_of",

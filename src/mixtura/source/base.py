@@ -121,6 +121,15 @@ class Part(ABC):
         """Number of blocks; None where only reading can tell."""
         return None
 
+    @property
+    def promise(self) -> Any:
+        """What a cluster computes and sends apart from the part; None: there is no such thing."""
+        return None
+
+    def holding(self, content: Any) -> Part:
+        """The same part with other contents in place of a promise."""
+        raise NotImplementedError
+
     def count(self) -> Count:
         """Read the blocks and count."""
         n_rows = n_blocks = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ Pick = Callable[[Block], npt.NDArray[np.bool_]]
 
 #: What labels become: others, or none.
 Relabel = Callable[[Labels], Labels | None]
+
+
+def every_row(block: Block) -> npt.NDArray[np.bool_]:
+    """Choose all rows of a block, so that their number is known."""
+    return np.ones(block.n_rows, dtype=bool)
 
 
 class PickedSource(DataSource):
@@ -44,10 +50,16 @@ class PickedSource(DataSource):
     [[2.0, 3.0]]
     """
 
+    #: Passes tell the base how many rows it has.
+    counts_base = False
+
     def __init__(self, base: DataSource, pick: Pick, relabel: Relabel | None = None) -> None:
-        if base.picked:
-            base.count_rows()  # what is left of its streams cannot be learned from here
-        counts = [None] * base.n_streams
+        if not self.counts_base:
+            base.count_rows()  # places of rows must be known
+        counts: list[int | None] = [None] * base.n_streams
+        if pick is every_row:
+            edges = [base.offset(stream) for stream in range(base.n_streams + 1)]
+            counts = [b - a for a, b in pairwise(edges)]
         super().__init__(
             base.columns, counts, block_rows=base.block_rows, whole=base.whole, levels=base.levels
         )
@@ -108,13 +120,15 @@ class PickedSource(DataSource):
 
     def stream_parts(self, stream: int, first_row: int) -> Sequence[Part]:
         """One part per stream, since blocks are cut after rows were left out."""
-        parts = self._base.stream_parts(stream, self._base.offset(stream))
-        return [PickedPart(tuple(parts), self._view, first_row, self.block_rows)]
+        start, stop = self._base.offset(stream), self._base.offset(stream + 1)
+        parts = self._base.stream_parts(stream, start)
+        view = self._view.within(start, stop)
+        return [PickedPart(tuple(parts), view, first_row, self.block_rows)]
 
     def learn(self, stream: int, n_rows: int, n_read: int) -> None:
-        """Take in how many rows are left of a stream; the base learns how many it has."""
+        """Take in how many rows are left of a stream, and how many the base has."""
         super().learn(stream, n_rows, n_read)
-        if not self._base.picked:
+        if self.counts_base:
             self._base.learn(stream, n_read, n_read)
 
     def stream_blocks(self, stream: int, first_row: int) -> Iterator[Block]:
@@ -155,6 +169,8 @@ class DroppingSource(PickedSource):
     [[1.0, 3.0]]
     """
 
+    counts_base = True
+
     def __init__(self, base: DataSource) -> None:
         super().__init__(base, complete)
 
@@ -187,6 +203,16 @@ class View:
     pick: Pick
     relabel: Relabel | None = None
 
+    @property
+    def keeps_all(self) -> bool:
+        """No row is left out."""
+        return self.pick is every_row
+
+    def within(self, start: int, stop: int) -> View:
+        """The same for some of the rows: what is known row by row need not travel as a whole."""
+        cut = getattr(self.pick, "within", None)
+        return self if cut is None else replace(self, pick=cut(start, stop))
+
     def __call__(self, block: Block) -> Block:
         """Leave out, and label anew."""
         keep, labels = self.pick(block), block.labels
@@ -207,6 +233,20 @@ class PickedPart(Part):
     view: View
     first_row: int
     block_rows: int
+
+    @property
+    def n_blocks(self) -> int | None:
+        """Number of blocks, where all rows are chosen of a part that knows it."""
+        return self.parts[0].n_blocks if self.view.keeps_all and len(self.parts) == 1 else None
+
+    @property
+    def promise(self) -> Any:
+        """That of the only part, if it is one."""
+        return self.parts[0].promise if len(self.parts) == 1 else None
+
+    def holding(self, content: Any) -> PickedPart:
+        """The same with other contents."""
+        return replace(self, parts=(self.parts[0].holding(content),))
 
     def blocks(self) -> Iterator[Block]:
         """Read, leave out, and cut into blocks."""
@@ -306,6 +346,15 @@ class AttachedPart(Part):
     labels: Labels | None
     start: int  # index in the base of the first of these weights
     shift: int  # of row numbers
+
+    @property
+    def promise(self) -> Any:
+        """That of the only part, if it is one."""
+        return self.parts[0].promise if len(self.parts) == 1 else None
+
+    def holding(self, content: Any) -> AttachedPart:
+        """The same with other contents."""
+        return replace(self, parts=(self.parts[0].holding(content),))
 
     @property
     def n_blocks(self) -> int | None:

@@ -155,9 +155,14 @@ class PartitionPart(Part):
             return self
         return self.holding(self.partition.compute())
 
-    def holding(self, partition: Any) -> PartitionPart:
+    @property
+    def promise(self) -> Any:
+        """The partition, which is computed where it is needed."""
+        return self.partition
+
+    def holding(self, content: Any) -> PartitionPart:
         """The same with other contents."""
-        return replace(self, partition=partition)
+        return replace(self, partition=content)
 
     @property
     def n_blocks(self) -> int | None:

@@ -50,7 +50,7 @@ class Rooms:
             array = self._lent.pop(self._free.pop())
         except IndexError:
             array = np.empty(self.shape)
-        lent = _Lent(array)
+        lent = _Lent(array, self)
         # no Python code runs when it goes: a Ctrl-C in such code is lost
         self._lent[ref(lent, self._free.append)] = array
         return np.asarray(lent)
@@ -59,6 +59,6 @@ class Rooms:
 class _Lent:
     """What an array and all its views refer to; it goes with the last of them."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, rooms: Rooms) -> None:
         self.__array_interface__: dict[str, Any] = array.__array_interface__
-        self._array = array
+        self._array, self._rooms = array, rooms
