@@ -10,6 +10,7 @@ from mixtura import Local, Poisson, as_source, fit_mixture
 from mixtura.errors import UsageError
 from mixtura.families import Gaussian
 from mixtura.profile import measure, units
+from mixtura.selection.counting import Counting
 from mixtura.source import summarise
 from mixtura.start import (
     PARTITIONS,
@@ -275,3 +276,24 @@ def test_units_are_powers_of_two_that_bring_spreads_near_one(power):
     assert found % 200 == 0
     assert abs(power - found) <= 101
     assert (found == 0) == (abs(power) < 100)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize(("first", "n_needed"), [(0.0, 1), (4.0, 1), (8.0, 2), (1e6, 2)])
+def test_a_second_pass_is_made_only_where_the_first_row_is_far_away(offset, first, n_needed):
+    X = np.random.default_rng(0).normal(size=(20_000, 3))
+    X[0] = first
+    X += offset
+    source = as_source(X)
+    executor = Counting(ALONE)
+    profile = measure(source, summarise(source), executor)
+    assert executor.n_passes == n_needed
+    exact = X.astype(np.longdouble)
+    away = exact - exact.mean(axis=0)
+    np.testing.assert_allclose(
+        profile.mean, exact.mean(axis=0).astype(float), rtol=1e-15, atol=1e-15
+    )
+    covariance = (away.T @ away / len(X)).astype(float)
+    np.testing.assert_allclose(
+        profile.covariance, covariance, rtol=1e-13, atol=1e-13 * np.abs(covariance).max()
+    )

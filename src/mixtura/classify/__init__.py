@@ -11,12 +11,11 @@ from __future__ import annotations
 from mixtura.classify.assess import Assessment, Bin, cross_classify
 from mixtura.classify.model import Choice, Classifier, probabilities, total
 from mixtura.classify.rows import class_folds
-from mixtura.classify.scores import BINS, RowScores, Score
+from mixtura.classify.scores import RowScores, Score
 from mixtura.classify.spec import ClassSpec, Criterion, Priors, candidates, n_starts
 from mixtura.classify.targets import by_class, coded
 
 __all__ = [
-    "BINS",
     "Assessment",
     "Bin",
     "Choice",

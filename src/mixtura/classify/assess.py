@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mixtura.classify.model import Classifier, probabilities
-from mixtura.classify.rows import all_codes, class_folds, of_folds
+from mixtura.classify.rows import all_codes, class_folds, codes_of, of_folds
 from mixtura.classify.scores import BINS, RowScores, Score, score_of
 from mixtura.classify.spec import ClassSpec
 from mixtura.classify.work import Work
@@ -166,26 +166,21 @@ def cross_classify(
     >>> found.error.value < 0.1, found.confusion.sum()
     (True, np.float64(100.0))
     """
-    # ranges, such as the number of categories, are those of all rows
     source = hold(source, HELD_BYTES)
     job = spec.job(n_folds=n_folds, n_repeats=n_repeats, folds_seed=seed, folds=folds)
     with session(spec.executor, source, job) as executor:
         spec = replace(spec, executor=executor)
+        # ranges, such as the number of categories, are those of all rows
         spec = replace(spec, families=Work.on(spec, source, classes).families)
         codes = all_codes(source, executor)
         rounds = list(_rounds(codes, n_folds, n_repeats, seed, folds))
         found: list[list[Classifier]] = []
         for own in rounds:
             parts = (of_folds(source, own, fold, inside=False) for fold in range(own.max() + 1))
-            found.append([_timeless(spec.fit(part, classes)) for part in parts])
+            found.append([spec.fit(part, classes).timeless() for part in parts])
         n_stopped = sum(not one.fitted.outcome.converged for own in found for one in own)
         scores = executor.reduce(partial(_scored, found, rounds), source)
     return Assessment(tuple(classes), scores, int(rounds[0].max()) + 1, len(rounds), n_stopped)
-
-
-def _timeless(found: Classifier) -> Classifier:
-    """The same of every fit to the same rows, however long it took and what was said meanwhile."""
-    return replace(found, fitted=replace(found.fitted, seconds=0.0, warnings=()))
 
 
 def _scored(
@@ -200,7 +195,7 @@ def _scored(
 
 
 def _scored_piece(found: list[list[Classifier]], rounds: list[Ints], block: Block) -> RowScores:
-    labels = np.full(block.n_rows, -1) if block.labels is None else block.labels
+    labels = codes_of(block)
     w = np.ones(block.n_rows) if block.w is None else block.w
     known = np.flatnonzero((labels >= 0) & (w > 0))
     X = block.X[known]

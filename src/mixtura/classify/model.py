@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,10 @@ class Classifier:
     def mixture(self) -> Mixture:
         """Mixture of all classes."""
         return self.fitted.mixture
+
+    def timeless(self) -> Classifier:
+        """The same from every fit to the same rows, however long it took and what was said."""
+        return replace(self, fitted=replace(self.fitted, seconds=0.0, warnings=()))
 
     @property
     def families(self) -> tuple[Family[Any], ...]:

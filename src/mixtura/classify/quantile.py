@@ -11,6 +11,7 @@ import numpy as np
 from mixtura.codec import encodable
 from mixtura.executor import Executor
 from mixtura.source import Block, DataSource
+from mixtura.start.sample import Drawn
 from mixtura.stats import Array
 
 #: Bins of one pass.
@@ -38,7 +39,7 @@ def quantile(measure: Measure, source: DataSource, share: float, executor: Execu
     share : float
         From 0 to 1.
     executor : Executor
-        Who makes the passes: one if there are few rows, else about three.
+        Who makes the passes: two; mostly one or two more where there are more than `FEW` rows.
 
     Examples
     --------
@@ -64,9 +65,10 @@ def quantile(measure: Measure, source: DataSource, share: float, executor: Execu
         # the greatest has a bin of its own, so that the least and it are told apart
         edges = np.unique([*np.linspace(low, high, BINS + 1), np.nextafter(high, np.inf)])
     own = executor.reduce(partial(_between, measure, low, high), source)
-    order = np.argsort(own.values, kind="stable")
-    below = before + np.cumsum(own.weights[order]) - own.weights[order]
-    return _plain(own.values[order[np.flatnonzero(below <= target)[-1]]])
+    values, w = own.X[:, 0], own.w
+    order = np.argsort(values, kind="stable")
+    below = before + np.cumsum(w[order]) - w[order]
+    return _plain(values[order[np.flatnonzero(below <= target)[-1]]])
 
 
 def _plain(value: float) -> float:
@@ -88,21 +90,6 @@ class Bins:
             self.weight + other.weight, self.count + other.count,
             np.minimum(self.low, other.low), np.maximum(self.high, other.high),
         )  # fmt: skip
-
-
-@encodable
-@dataclass(frozen=True, eq=False)
-class Picked:
-    """Numbers (n,) with their weights (n,)."""
-
-    values: Array
-    weights: Array
-
-    def __add__(self, other: Picked) -> Picked:
-        return Picked(
-            np.concatenate([self.values, other.values]),
-            np.concatenate([self.weights, other.weights]),
-        )
 
 
 def _measured(measure: Measure, block: Block) -> tuple[Array, Array]:
@@ -128,8 +115,8 @@ def _binned(measure: Measure, edges: Array, block: Block, n_threads: int = 1) ->
     return Bins(np.bincount(at, w, n).astype(float), count, low, high)
 
 
-def _between(measure: Measure, low: float, high: float, block: Block, n_threads: int = 1) -> Picked:
+def _between(measure: Measure, low: float, high: float, block: Block, n_threads: int = 1) -> Drawn:
     del n_threads
     values, w = _measured(measure, block)
     inside = (values >= low) & (values <= high)
-    return Picked(values[inside], w[inside])
+    return Drawn(values[inside, None], w[inside])

@@ -38,12 +38,12 @@ def _held_like(picked: DataSource, source: DataSource) -> DataSource:
 
 
 def _is_of_class(c: int, block: Block) -> BoolArray:
-    own = _codes(block) == c
+    own = codes_of(block) == c
     return np.asarray(own if block.w is None else own & (block.w > 0))
 
 
 def _is_known(block: Block) -> BoolArray:
-    return np.asarray(_codes(block) >= 0)
+    return np.asarray(codes_of(block) >= 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +70,14 @@ def _no_labels(labels: Labels) -> None:
     del labels
 
 
-def _codes(block: Block) -> Labels:
+def codes_of(block: Block) -> Labels:
+    """Class of each row of a block, (n,), -1 where unknown."""
     return np.full(block.n_rows, -1, dtype=np.int32) if block.labels is None else block.labels
 
 
 def all_codes(source: DataSource, executor: Executor) -> Ints:
     """Classes of all rows, (n,), -1 where unknown: the only thing of each row that is kept."""
-    return executor.reduce(_codes_of, source).values
+    return executor.reduce(_codes_task, source).values
 
 
 @encodable
@@ -90,9 +91,9 @@ class Codes:
         return Codes(np.concatenate([self.values, other.values]))
 
 
-def _codes_of(block: Block, n_threads: int = 1) -> Codes:
+def _codes_task(block: Block, n_threads: int = 1) -> Codes:
     del n_threads
-    return Codes(np.asarray(_codes(block), dtype=np.int32))
+    return Codes(np.asarray(codes_of(block), dtype=np.int32))
 
 
 def class_folds(codes: Ints, n_folds: int, seed: int) -> Ints:
@@ -169,7 +170,7 @@ def known_classes(source: DataSource, n_classes: int, executor: Executor) -> Cla
 
 def _counted(n_classes: int, block: Block, n_threads: int = 1) -> ClassCounts:
     del n_threads
-    codes = _codes(block)
+    codes = codes_of(block)
     w = np.ones(block.n_rows) if block.w is None else block.w
     known = (codes >= 0) & (w > 0)
     return ClassCounts(

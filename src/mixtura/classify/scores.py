@@ -79,7 +79,7 @@ class RowScores:
         wrong = np.asarray(log_probability.argmax(axis=2) != truth, dtype=float)
         was_decided = np.asarray(decisions >= 0, dtype=float)
         said = P.max(axis=2)
-        place = np.minimum((said * BINS).astype(int), BINS - 1)
+        place = _bin_of(said, BINS)
         losses = [
             wrong,
             1.0 - was_decided,
@@ -133,6 +133,11 @@ def _table(truth: IntArray, decisions: IntArray, n_classes: int, weights: Array)
     return table
 
 
+def _bin_of(p: Array, n_bins: int) -> IntArray:
+    """Bin of each probability, the last one with its end."""
+    return np.minimum((p * n_bins).astype(np.int64), n_bins - 1)
+
+
 def binned(p: Array, happened: Array, n_bins: int = BINS) -> Array:
     """Number of rows, sum of their probabilities, and number that happened, by bin: (3, B).
 
@@ -141,5 +146,5 @@ def binned(p: Array, happened: Array, n_bins: int = BINS) -> Array:
     >>> binned(np.array([0.2, 0.3, 0.9]), np.array([False, True, True]), 2).tolist()
     [[2.0, 1.0], [0.5, 0.9], [1.0, 1.0]]
     """
-    at = np.minimum((p * n_bins).astype(int), n_bins - 1)
+    at = _bin_of(p, n_bins)
     return np.array([np.bincount(at, own, n_bins) for own in (None, p, happened)], dtype=float)

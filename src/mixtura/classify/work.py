@@ -221,8 +221,7 @@ class Work:
         )  # fmt: skip
         if spec.outliers is None:
             return found
-        bare = replace(found, fitted=replace(fitted, seconds=0.0))  # the same in every run
-        density = partial(_log_density, bare)
+        density = partial(_log_density, found.timeless())
         return replace(
             found, outlier_density=quantile(density, source, spec.outliers, spec.executor)
         )

@@ -57,13 +57,13 @@ class PickedSource(DataSource):
         if not self.counts_base:
             base.count_rows()  # places of rows must be known
         counts: list[int | None] = [None] * base.n_streams
-        if pick is every_row:
+        self._base, self._view = base, View(pick, relabel)
+        if self._view.keeps_all:
             edges = [base.offset(stream) for stream in range(base.n_streams + 1)]
             counts = [b - a for a, b in pairwise(edges)]
         super().__init__(
             base.columns, counts, block_rows=base.block_rows, whole=base.whole, levels=base.levels
         )
-        self._base, self._view = base, View(pick, relabel)
 
     @property
     def n_dropped(self) -> int | None:
@@ -226,10 +226,25 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class PickedPart(Part):
-    """The chosen rows of some parts."""
+class PartOver(Part):
+    """Some parts of another source, seen otherwise."""
 
     parts: tuple[Part, ...]
+
+    @property
+    def promise(self) -> Any:
+        """That of the only part, if it is one."""
+        return self.parts[0].promise if len(self.parts) == 1 else None
+
+    def holding(self, content: Any) -> PartOver:
+        """The same with other contents."""
+        return replace(self, parts=(self.parts[0].holding(content),))
+
+
+@dataclass(frozen=True, eq=False)
+class PickedPart(PartOver):
+    """The chosen rows of some parts."""
+
     view: View
     first_row: int
     block_rows: int
@@ -238,15 +253,6 @@ class PickedPart(Part):
     def n_blocks(self) -> int | None:
         """Number of blocks, where all rows are chosen of a part that knows it."""
         return self.parts[0].n_blocks if self.view.keeps_all and len(self.parts) == 1 else None
-
-    @property
-    def promise(self) -> Any:
-        """That of the only part, if it is one."""
-        return self.parts[0].promise if len(self.parts) == 1 else None
-
-    def holding(self, content: Any) -> PickedPart:
-        """The same with other contents."""
-        return replace(self, parts=(self.parts[0].holding(content),))
 
     def blocks(self) -> Iterator[Block]:
         """Read, leave out, and cut into blocks."""
@@ -338,23 +344,13 @@ class AttachedSource(DataSource):
 
 
 @dataclass(frozen=True, eq=False)
-class AttachedPart(Part):
+class AttachedPart(PartOver):
     """Parts of one stream, with the weights and labels of its rows."""
 
-    parts: tuple[Part, ...]
     w: Weights | None
     labels: Labels | None
     start: int  # index in the base of the first of these weights
     shift: int  # of row numbers
-
-    @property
-    def promise(self) -> Any:
-        """That of the only part, if it is one."""
-        return self.parts[0].promise if len(self.parts) == 1 else None
-
-    def holding(self, content: Any) -> AttachedPart:
-        """The same with other contents."""
-        return replace(self, parts=(self.parts[0].holding(content),))
 
     @property
     def n_blocks(self) -> int | None:
